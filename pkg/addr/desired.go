@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"net/netip"
+	"time"
+)
+
+// MAC is an Ethernet address.
+type MAC [6]byte
+
+// Desired is the whole of what ipmpd wants on the host.
+type Desired struct {
+	Groups []Group
+}
+
+// Group is what one group wants.
+type Group struct {
+	// Slot is the group's number, 0 to 63; it stays while the group lives. Nexthop ids derive from it.
+	Slot int
+	Name string
+	// Members in file order. An index into it names a member everywhere in this package.
+	Members []Member
+	// Addresses are the data addresses, in file order.
+	Addresses []Address
+	// Routes are the configured ones. Connected routes of data subnets are derived, not listed.
+	Routes []Route
+	// Spread outgoing flows over all active members; false: over the first active one.
+	Spread   bool
+	Announce Announce
+}
+
+// Member is one interface of a group.
+type Member struct {
+	Name string
+	// Index is the interface index; 0: the interface does not exist.
+	Index int
+	MAC   MAC
+	// Link: carrier is up.
+	Link bool
+	// Tests are the test addresses; they never move.
+	Tests []netip.Prefix
+	// Usable and Active by family, IPv4 first (contract section 1).
+	Usable, Active [2]bool
+}
+
+// Address is one data address.
+type Address struct {
+	Prefix netip.Prefix
+	// Member that carries it; -1: nowhere, leave it where it is.
+	Member int
+}
+
+// Route is a configured route through the group.
+type Route struct {
+	To netip.Prefix
+	// Via is the gateway; the zero Addr: on link.
+	Via netip.Addr
+	// Src is the preferred source; the zero Addr: the first data address of Via's subnet, else of the family.
+	Src    netip.Addr
+	Metric uint32
+	// Table; 0: main.
+	Table uint32
+}
+
+// Announce says how a changed owner is announced (contract section 3).
+type Announce struct {
+	// Count of announcements in all: at once, after 10 ms, 100 ms, then every Interval.
+	Count    int
+	Interval time.Duration
+	// Rate in frames a second after a first burst of 16; 0: unlimited.
+	Rate int
+	// Refresh repeats for ever at this interval; 0: never.
+	Refresh time.Duration
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"net/netip"
+)
+
+// Kind is what an operation does. The order of the constants is the order in which a plan
+// performs them, but for what add-before-delete and re-pointing of sources ask otherwise.
+type Kind uint8
+
+const (
+	// SetSysctl writes Key = Value below /proc/sys.
+	SetSysctl Kind = iota + 1
+	// AddNeighbor enters IP -> MAC on Link as NUD_REACHABLE-then-aged (never permanent), only if absent or different.
+	AddNeighbor
+	// SetNexthop creates or replaces device nexthop ID over Link (Gateway set: on-link gateway).
+	SetNexthop
+	// SetNexthopGroup creates or replaces resilient nexthop group ID over Hops.
+	SetNexthopGroup
+	// AddAddress puts Prefix on Link (Test: deprecated test address); always without prefix route, IPv6 without DAD.
+	AddAddress
+	// SetRoute creates or replaces the route To through nexthop group ID.
+	SetRoute
+	// DeleteRoute takes a route of ours away, or a kernel connected route that ours replaces.
+	DeleteRoute
+	// DeleteAddress takes Prefix off Link.
+	DeleteAddress
+	// DeleteNexthop deletes a nexthop or nexthop group of ours.
+	DeleteNexthop
+	// JoinMulticast joins the solicited-node group of Prefix on Link ahead of a move.
+	JoinMulticast
+	// LeaveMulticast leaves it.
+	LeaveMulticast
+)
+
+// Op is one change of the host. Only the fields that its Kind names are set.
+type Op struct {
+	Kind Kind
+	// Group is the slot of the group it belongs to.
+	Group int
+	// Link is an interface index; LinkName is its name, for logs and sysctls.
+	Link     int
+	LinkName string
+	Prefix   netip.Prefix // address with its length, or the route's destination
+	Test     bool
+	IP       netip.Addr // neighbour
+	MAC      MAC        // neighbour's
+	ID       uint32     // nexthop or nexthop group
+	Hops     []uint32   // members of a nexthop group
+	Gateway  netip.Addr
+	Src      netip.Addr // preferred source of a route
+	Metric   uint32
+	Table    uint32
+	OnLink   bool // route of scope link
+	// Protocol of the route or address to delete (only ours and the kernel's are ever deleted).
+	Protocol int
+	Key      string
+	Value    string
+	// Why, for the log: one reason per change.
+	Why string
+}
+
+// Family is 0 for IPv4 and 1 for IPv6; it is the family of whatever address the operation carries.
+func (o *Op) Family() int {
+	for _, a := range []netip.Addr{o.Prefix.Addr(), o.IP, o.Gateway, o.Src} {
+		if a.IsValid() {
+			if a.Is4() {
+				return 0
+			}
+			return 1
+		}
+	}
+	return 0
+}
