@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// serve is every request.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	// A body has no meaning here yet; it is read so far that one which is too
+	// large is told so.
+	n, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		writeError(w, &Error{http.StatusRequestEntityTooLarge, fmt.Sprintf("the request's body is larger than %d bytes", maxBody), "send none"})
+		return
+	case err != nil:
+		writeError(w, badRequest(fmt.Sprintf("the request's body broke off after %d bytes", n), "send all of it, or none"))
+		return
+	}
+	rt, err := parseRequest(r.Method, r.URL.Path)
+	if err == nil && rt.write && !mayWrite(r.Context()) {
+		err = &Error{http.StatusForbidden, "only root may change something", "use sudo"}
+	}
+	if err == nil {
+		err = s.answer(rt, w, r)
+	}
+	if err != nil {
+		writeError(w, err)
+	}
+}
+
+// answer carries out a request that may be carried out. An error means that
+// nothing has been written.
+func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) error {
+	switch rt.name {
+	case "status":
+		writeJSON(w, http.StatusOK, s.opts.Backend.Status())
+	case "history":
+		return s.history(w, r)
+	case "version":
+		writeJSON(w, http.StatusOK, s.opts.Version())
+	case "events":
+		return s.events(w, r)
+	case Offline, Online:
+		return s.command(rt, w, r)
+	default:
+		return NotBuilt(rt.name)
+	}
+	return nil
+}
+
+func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
+	entries := List[HistoryEntry](s.opts.Backend.History())
+	query := r.URL.Query()
+	if !query.Has("id") {
+		writeJSON(w, http.StatusOK, entries)
+		return nil
+	}
+	id, err := strconv.ParseUint(query.Get("id"), 10, 64)
+	if err != nil {
+		return badRequest(fmt.Sprintf("%.40q is no history id", query.Get("id")), "give a number from the list that `ipmpd history` prints")
+	}
+	for _, e := range entries {
+		if e.ID == id {
+			writeJSON(w, http.StatusOK, List[HistoryEntry]{e})
+			return nil
+		}
+	}
+	return NotFound(fmt.Sprintf("no history entry %d", id), "the ids that exist are listed by `ipmpd history`")
+}
+
+func (s *Server) command(rt route, w http.ResponseWriter, r *http.Request) error {
+	force := false
+	if query := r.URL.Query(); query.Has("force") {
+		var err error
+		if force, err = strconv.ParseBool(query.Get("force")); err != nil {
+			return badRequest(fmt.Sprintf("force=%.40q is neither 1 nor 0", query.Get("force")), "say force=1, or leave it out")
+		}
+	}
+	// The engine may take as long as the move takes; the reader waits.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	err := s.opts.Backend.Command(r.Context(), Command{Verb: rt.name, Interface: rt.ifname, Force: force})
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", rt.name, rt.ifname, err)
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	writeJSON(w, http.StatusOK, struct{}{})
+	return nil
+}
+
+// events streams until the reader goes away, stops reading or the server ends.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	if s.streams.Add(1) > maxStreams {
+		s.streams.Add(-1)
+		return &Error{http.StatusServiceUnavailable, fmt.Sprintf("%d readers of events already", maxStreams), "end one of them"}
+	}
+	defer s.streams.Add(-1)
+	// First subscribe, then look: a change in between is told twice, not never.
+	sub := s.opts.Events.Subscribe(0)
+	defer sub.Close()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	rc := http.NewResponseController(w)
+	write := func(e Event) error {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if err := rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		if _, err := w.Write(append(line, '\n')); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+	_ = rc.Flush()
+	for _, e := range s.opts.Backend.Status().StateEvents(time.Now()) {
+		if write(e) != nil {
+			return nil
+		}
+	}
+	for {
+		e, err := sub.Next(r.Context())
+		if err != nil || write(e) != nil {
+			return nil
+		}
+	}
+}
+
+func errorBody(text string) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	// A struct of one string always encodes.
+	_ = enc.Encode(struct {
+		Error string `json:"error"`
+	}{strings.ToValidUTF8(text, "?")})
+	return b.Bytes()
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var e *Error
+	if errors.As(err, &e) && e.Status != 0 {
+		status = e.Status
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(errorBody(err.Error()))
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		writeError(w, fmt.Errorf("encode the answer: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
