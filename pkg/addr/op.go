@@ -16,14 +16,18 @@ const (
 	// AddNeighbor enters IP -> MAC on Link as NUD_REACHABLE-then-aged (never permanent), only if absent or different.
 	AddNeighbor
 	// SetNexthop creates or replaces device nexthop ID over Link (Gateway set: on-link gateway).
+	// Its family is Op.Family(), which for an on-link nexthop follows from ID.
 	SetNexthop
 	// SetNexthopGroup creates or replaces resilient nexthop group ID over Hops.
 	SetNexthopGroup
 	// AddAddress puts Prefix on Link (Test: deprecated test address); always without prefix route, IPv6 without DAD.
+	// On an IPv6 address that is there it corrects the flags, so it must be sent with NLM_F_REPLACE.
 	AddAddress
 	// SetRoute creates or replaces the route To through nexthop group ID.
 	SetRoute
-	// DeleteRoute takes a route of ours away, or a kernel connected route that ours replaces.
+	// DeleteRoute takes a route of ours away, or a kernel connected route that ours replaces. Two
+	// may differ in nothing else, so all that is set must match: Prefix, Table, Metric, Protocol,
+	// ID (the nexthop, ours only), Link and Src (the kernel's only).
 	DeleteRoute
 	// DeleteAddress takes Prefix off Link.
 	DeleteAddress
@@ -62,7 +66,8 @@ type Op struct {
 	Why string
 }
 
-// Family is 0 for IPv4 and 1 for IPv6; it is the family of whatever address the operation carries.
+// Family is 0 for IPv4 and 1 for IPv6: the family of whatever address the operation carries, else
+// of the nexthop.
 func (o *Op) Family() int {
 	for _, a := range []netip.Addr{o.Prefix.Addr(), o.IP, o.Gateway, o.Src} {
 		if a.IsValid() {
@@ -71,6 +76,9 @@ func (o *Op) Family() int {
 			}
 			return 1
 		}
+	}
+	if family, ours := idFamily(o.ID); ours {
+		return family
 	}
 	return 0
 }

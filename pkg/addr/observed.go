@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Observed is the host as pkg/netstate saw it, in plain values; cmd/ipmpd translates. It must be
+// one complete snapshot: Plan takes what is not in it for absent. It is never changed in place.
+type Observed struct {
+	// Links of this network namespace. A member that is not listed does not exist.
+	Links []HostLink
+	// Addresses of all links, in the kernel's order (the first of a subnet is the primary one).
+	Addresses []HostAddress
+	// Routes of all tables but local, in the kernel's order.
+	Routes   []HostRoute
+	Nexthops []HostNexthop
+	// Neighbors of both families.
+	Neighbors []HostNeighbor
+	// Sysctls by key below /proc/sys, `net/ipv4/conf/hme0/rp_filter`: those that SysctlKeys
+	// names. A key that this kernel does not have is absent.
+	Sysctls map[string]string
+}
+
+// HostLink is one network interface.
+type HostLink struct {
+	Index int
+	Name  string
+	MAC   MAC
+	// Up: administratively. Carrier: IFLA_CARRIER. The kernel refuses nexthops without both.
+	Up, Carrier bool
+}
+
+// HostAddress is one address on one link.
+type HostAddress struct {
+	// Link is the interface index.
+	Link int
+	// Prefix is the address with its length, not masked.
+	Prefix netip.Prefix
+	// Flags are IFA_FLAGS.
+	Flags uint32
+	// Proto is IFA_PROTO; Protocol: we added it.
+	Proto uint8
+}
+
+// HostRoute is one unicast route.
+type HostRoute struct {
+	Table    uint32
+	Protocol uint8
+	// Scope is RT_SCOPE_*; always 0 for IPv6.
+	Scope  uint8
+	Metric uint32
+	// To is the destination; the default route is 0.0.0.0/0 or ::/0.
+	To  netip.Prefix
+	Src netip.Addr
+	// NHID is the nexthop or nexthop group that it goes through; 0: it has a next hop of its own,
+	// by Via and Link (of several, the first).
+	NHID uint32
+	Via  netip.Addr
+	Link int
+}
+
+// HostNexthop is one nexthop object: a device nexthop, or, where Hops is not empty, a group.
+type HostNexthop struct {
+	ID       uint32
+	Protocol uint8
+	Link     int
+	Gateway  netip.Addr
+	Hops     []uint32
+}
+
+// HostNeighbor is one neighbour entry.
+type HostNeighbor struct {
+	Link int
+	IP   netip.Addr
+	// MAC is zero where it is not known (incomplete, failed).
+	MAC MAC
+	// State is one NUD_* bit.
+	State uint16
+	// Age is the time since it was last updated (NDA_CACHEINFO ndm_updated), at the snapshot. Of
+	// two MACs for one IP the younger wins; zero where unknown.
+	Age time.Duration
+}
