@@ -55,11 +55,11 @@ func groupDefaults(name string, pos Pos) Group {
 		// (detection.md section 1).
 		Misses: 3,
 		Adapt:  true, // an overloaded host must not fail over
-		Repair: 10,   // in.mpathd: ten consecutive answers; a flapping optic moves nothing twice
+		Repair: 10,   // in.mpathd: ten consecutive answers
 		// Probes prove that a member works, so nothing more is waited for. Carrier alone proves
 		// little: fillDefaults makes it 5 s with `probe: link`.
 		HoldDown:  0,
-		FlapLimit: 2,    // repairs a minute, as IPMP on Solaris 11 has it for link flaps
+		FlapLimit: 2,    // in.mpathd: the third link-up within a minute waits
 		Failback:  true, // FAILBACK=yes of /etc/default/mpathd
 		Probe:     ProbeAuto,
 		Attach:    AttachAuto,

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# The targets of docs/contract.md section 5. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo 0.1.0-dev)
+COMMIT  ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# Network namespaces and BPF want root; Go and its caches stay where they are.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
+
+# These make network namespaces, load programs and measure: one package after the other, or they
+# would take each other's processors. All others are pure or nearly so.
+SERIAL := ./bpf/... ./cmd/... ./test/... ./pkg/addr/... ./pkg/detect/probe/... ./pkg/netstate/...
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## the static binary, bin/ipmpd
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ipmpd ./cmd/ipmpd
+
+generate: ## compile the BPF programs and their Go bindings again
+	@tools/deps.sh generate
+	$(GO) generate ./...
+	tools/toolchain.sh >bpf/TOOLCHAIN
+
+lint: ## gofmt, clang-format, vet, staticcheck
+	@tools/deps.sh lint
+	tools/lint.sh
+
+test: ## everything that can be tested on this machine, as root (at most 10 minutes)
+	@tools/deps.sh test
+	$(ROOT) tools/test.sh $(SERIAL)
+
+demo: build ## pull the cable under traffic and look on; CUTS=N, JSON=1, ATTACH=tcx|xdp
+	@tools/deps.sh demo
+	@CGO_ENABLED=0 $(GO) build -o bin/demo ./test/demo
+	@$(ROOT) CUTS='$(CUTS)' JSON='$(JSON)' ATTACH='$(ATTACH)' IPMPD=bin/ipmpd bin/demo
+
+ci: ## what .ci/run runs: generated files compared, lint, the house's rules, make test
+	@tools/deps.sh ci
+	tools/compare-generated.sh
+	$(MAKE) lint
+	$(GO) test -count=1 ./test/house
+	CI=true $(MAKE) test
+
+# What later issues bring is refused, not pretended.
+bench: ## the failover benchmark on this kernel (not built yet)
+bench-vm: ## against bonding and team in a VM (not built yet)
+test-vm: ## the tests on the kernels of the matrix (not built yet)
+package: ## deb, rpm, container image (not built yet)
+soak: ## days under load (not built yet)
+chaos: ## random faults by seed (not built yet)
+bench bench-vm test-vm package soak chaos:
+	@echo "make: $@ is not built yet" >&2; exit 1
+
+.PHONY: help build generate lint test demo ci bench bench-vm test-vm package soak chaos

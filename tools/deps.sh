@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# deps.sh PURPOSE...: install what is missing for test, demo, lint, generate or ci. With everything
+# in place it neither needs root nor a network.
+set -euo pipefail
+
+# want FILE-OR-COMMAND PACKAGE: note the package when the thing is not here.
+missing=()
+want() {
+	case $1 in
+	/*) [ -e "$1" ] || missing+=("$2") ;;
+	*) PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null || missing+=("$2") ;;
+	esac
+}
+
+for purpose in "$@"; do
+	case $purpose in
+	demo)
+		want ip iproute2
+		;;
+	test)
+		want ip iproute2
+		want iperf3 iperf3 # throughput with and without our programs
+		;;
+	lint)
+		want clang-format clang-format
+		want git git
+		;;
+	generate)
+		want clang clang
+		want llvm-strip llvm
+		want /usr/include/bpf/bpf_helpers.h libbpf-dev
+		want /usr/include/linux/bpf.h linux-libc-dev
+		;;
+	ci)
+		exec "$0" generate lint demo test
+		;;
+	*)
+		echo "deps.sh: unknown purpose $purpose; use test, demo, lint, generate or ci" >&2
+		exit 2
+		;;
+	esac
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "deps.sh: ${missing[*]} missing and no apt-get here; install them by hand" >&2
+	exit 1
+fi
+root=()
+[ "$(id -u)" = 0 ] || root=(sudo)
+echo "installing ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+# The package lists may be old or absent: fetch them only when the first try fails.
+if ! install >"$log" 2>&1 && ! { "${root[@]}" apt-get update -qq && install; } >>"$log" 2>&1; then
+	cat "$log" >&2
+	echo "deps.sh: cannot install ${missing[*]}; install them by hand" >&2
+	exit 1
+fi
