@@ -61,8 +61,11 @@ var plainText = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnectio
 
 // Write replaces those by JSON, like every other error on this socket.
 func (p *peerConn) Write(b []byte) (int, error) {
+	if !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
+		return p.Conn.Write(b)
+	}
 	head, text, found := bytes.Cut(b, plainText)
-	if !found || !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
+	if !found {
 		return p.Conn.Write(b)
 	}
 	advice := "send a well-formed HTTP/1.1 request"

@@ -89,12 +89,13 @@ func (s *Server) command(rt route, w http.ResponseWriter, r *http.Request) error
 		}
 	}
 	// The engine may take as long as the move takes; the reader waits.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	rc := http.NewResponseController(w)
+	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
 	err := s.opts.Backend.Command(r.Context(), Command{Verb: rt.name, Interface: rt.ifname, Force: force})
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", rt.name, rt.ifname, err)
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = rc.SetWriteDeadline(time.Now().Add(s.writeTimeout))
 	writeJSON(w, http.StatusOK, struct{}{})
 	return nil
 }
@@ -107,16 +108,19 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.streams.Add(-1)
 	// First subscribe, then look: a change in between is told twice, not never.
-	sub := s.opts.Events.Subscribe(0)
+	sub := s.opts.Events.Subscribe(s.queueLength)
 	defer sub.Close()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	rc := http.NewResponseController(w)
+	// net/http waits for the reader to hang up, and would take the end of the
+	// time for reading the request for that.
+	_ = rc.SetReadDeadline(time.Time{})
 	write := func(e Event) error {
 		line, err := json.Marshal(e)
 		if err != nil {
 			return err
 		}
-		if err := rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		if err := rc.SetWriteDeadline(time.Now().Add(s.writeTimeout)); err != nil {
 			return err
 		}
 		if _, err := w.Write(append(line, '\n')); err != nil {

@@ -17,8 +17,8 @@ import (
 const (
 	maxBody        = 64 << 10
 	maxHeader      = 16 << 10
-	headerTimeout  = 5 * time.Second
-	writeTimeout   = 10 * time.Second
+	readTimeout    = 5 * time.Second  // a request, from its first byte to its last
+	writeTimeout   = 10 * time.Second // an answer, or one event
 	idleTimeout    = time.Minute
 	maxStreams     = 64
 	maxConnections = 128 // of peers that are not root
@@ -62,11 +62,15 @@ type Server struct {
 	opts    ServerOptions
 	ready   chan struct{}
 	streams atomic.Int32
+
+	// Fields for the sake of tests.
+	readTimeout, writeTimeout time.Duration
+	queueLength               int
 }
 
 // NewServer returns a server that Run starts.
 func NewServer(opts ServerOptions) *Server {
-	return &Server{opts: opts, ready: make(chan struct{})}
+	return &Server{opts: opts, ready: make(chan struct{}), readTimeout: readTimeout, writeTimeout: writeTimeout, queueLength: QueueLength}
 }
 
 // Ready is closed when the server answers.
@@ -78,12 +82,14 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel()
 	srv := &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       headerTimeout,
-		WriteTimeout:      writeTimeout,
+		ReadHeaderTimeout: s.readTimeout,
+		ReadTimeout:       s.readTimeout,
+		WriteTimeout:      s.writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		BaseContext:       func(net.Listener) context.Context { return base },
+		// OPTIONS * would be answered without us.
+		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return base },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if p, ok := c.(*peerConn); ok && p.known {
 				return context.WithValue(ctx, peerKey{}, p.uid)

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipmpd/ipmpd/pkg/control"
+)
+
+const (
+	// stateLayout is raised when a field of State changes its meaning.
+	stateLayout = 1
+	// maxStateFile is more than 1,000 failovers of 4,096 addresses need.
+	maxStateFile = 1 << 30
+)
+
+// State is the state file. Readers ignore fields that they do not know.
+type State struct {
+	Layout  int                                `json:"layout"`
+	NextID  uint64                             `json:"next_id"`
+	History control.List[control.HistoryEntry] `json:"history"` // ids ascend
+}
+
+func emptyState() State { return State{Layout: stateLayout, NextID: 1} }
+
+// loadState reads a state file. What comes back is always usable.
+func loadState(path string, log *slog.Logger) State {
+	data, err := readBounded(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return emptyState()
+	}
+	var s State
+	if err == nil {
+		s, err = parseState(data)
+	}
+	if err == nil {
+		return s
+	}
+	aside := path + ".damaged"
+	if moveErr := os.Rename(path, aside); moveErr != nil {
+		aside = "nowhere: " + moveErr.Error()
+	}
+	log.Warn("the state file is of no use; starting without history", "file", path, "error", err, "set_aside", aside)
+	s = emptyState()
+	s.NextID = salvageNextID(data)
+	return s
+}
+
+func readBounded(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxStateFile {
+		return nil, errors.New("not a regular file of reasonable size")
+	}
+	return os.ReadFile(path)
+}
+
+func parseState(data []byte) (State, error) {
+	s := emptyState()
+	s.Layout = 0
+	if err := json.Unmarshal(data, &s); err != nil {
+		return State{}, err
+	}
+	if s.Layout != stateLayout {
+		return State{}, fmt.Errorf("its layout is %d, this version knows %d", s.Layout, stateLayout)
+	}
+	for i := 1; i < len(s.History); i++ {
+		if s.History[i].ID <= s.History[i-1].ID {
+			return State{}, errors.New("the ids of its history do not ascend")
+		}
+	}
+	if over := len(s.History) - maxHistory; over > 0 {
+		s.History = s.History[over:]
+	}
+	if n := len(s.History); n > 0 {
+		s.NextID = max(s.NextID, s.History[n-1].ID+1)
+	}
+	s.NextID = max(s.NextID, 1)
+	return s, nil
+}
+
+var anyID = regexp.MustCompile(`"(?:next_)?id":\s*([0-9]{1,15})\b`)
+
+// salvageNextID finds an id that was not used yet in what is left of a
+// damaged file, because ids never repeat.
+func salvageNextID(data []byte) uint64 {
+	var most uint64
+	for _, m := range anyID.FindAllSubmatch(data, -1) {
+		if id, err := strconv.ParseUint(string(m[1]), 10, 64); err == nil {
+			most = max(most, id)
+		}
+	}
+	if most == 0 {
+		return 1
+	}
+	return most + idReserve
+}
+
+// writeState replaces the file as a whole: after a crash at any moment there
+// is the old one or the new one.
+func writeState(path string, s State) (err error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the directory of the state file: %w", err)
+	}
+	tmp := path + ".tmp"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+		return fmt.Errorf("write state: %w", err)
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory of the state file: %w", err)
+	}
+	defer d.Close()
+	// Some file systems cannot sync a directory, and need not.
+	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("sync %s: %w", dir, err)
+	}
+	return nil
+}
