@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// MaxUnicast is how many neighbours are told personally of one address.
+	MaxUnicast = 64
+	// FirstBurst is how many frames may leave at once; more, and switches shut the port.
+	FirstBurst = 16
+)
+
+// Announcement is an address with its new owner.
+type Announcement struct {
+	Address netip.Addr
+	Link    int // interface index of the owner
+	MAC     MAC // the owner's
+	Router  bool
+	// Neighbors to tell personally: gateways first, then those in use. Only the first MaxUnicast
+	// of the address's family count.
+	Neighbors []Neighbor
+	Policy    Announce
+	// Sent says that a batch has sent the broadcast already: the first round is done but for the neighbours.
+	Sent bool
+}
+
+// Announcer repeats announcements at their pace (contract section 3). It is safe for concurrent use.
+type Announcer struct {
+	sender *Sender
+	log    *slog.Logger
+	wake   chan struct{}
+
+	mu    sync.Mutex
+	sched schedule
+}
+
+// NewAnnouncer sends by s; Run has to run for anything to be sent.
+func NewAnnouncer(s *Sender, log *slog.Logger) *Announcer {
+	return &Announcer{sender: s, log: log, wake: make(chan struct{}, 1)}
+}
+
+// Announce starts or, for an address that is being announced, starts again with the new owner:
+// what was still to be said of the old one is dropped.
+func (a *Announcer) Announce(list ...Announcement) {
+	now := time.Now()
+	a.mu.Lock()
+	for i := range list {
+		a.sched.add(now, &list[i])
+	}
+	a.mu.Unlock()
+	a.poke()
+}
+
+// Forget drops addresses that ipmpd no longer announces.
+func (a *Announcer) Forget(list ...netip.Addr) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, ip := range list {
+		a.sched.remove(ip)
+	}
+}
+
+func (a *Announcer) poke() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends what is due until ctx ends. A frame that cannot be sent is logged and not tried
+// again before its next turn: the repetition is the retry.
+func (a *Announcer) Run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var frames []Frame
+	for {
+		a.mu.Lock()
+		now := time.Now()
+		jobs, next := a.sched.next(now)
+		a.mu.Unlock()
+		frames = frames[:0]
+		for _, j := range jobs {
+			frames = append(frames, j.frame())
+		}
+		if n, err := a.sender.Send(frames); err != nil {
+			a.log.Debug("announcements not sent", "sent", n, "of", len(frames), "error", err)
+		}
+		wait := time.Hour
+		if !next.IsZero() {
+			wait = max(0, next.Sub(now))
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+		case <-timer.C:
+		}
+	}
+}

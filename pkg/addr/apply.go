@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrOvertaken says that a prepared batch was fired since the operations were planned. They are
+// not performed, or not any further: plan again from what is there now.
+var ErrOvertaken = errors.New("overtaken by a failover")
+
+// Failure is an operation that was not performed, and why.
+type Failure struct {
+	Op  Op
+	Err error
+}
+
+// Epoch counts the batches fired. Take it before observing the host for a plan.
+type Epoch uint64
+
+// ApplierOptions of NewApplier. The zero value is what the daemon uses.
+type ApplierOptions struct {
+	// Before and After, when set, are called around every operation with the writer lock *not*
+	// held, which then is taken for one operation at a time: fault points for tests.
+	Before, After func(op *Op)
+	// Proc is where sysctls are; "": /proc/sys.
+	Proc string
+}
+
+// Applier is the one writer to a namespace's kernel (detection.md section 7). It is safe for
+// concurrent use; operations of one Apply are performed in order.
+type Applier struct {
+	opt ApplierOptions
+
+	mu     sync.Mutex // the kernel-writer lock
+	conn   *conn
+	groups *memberships
+	buf    []byte
+	epoch  atomic.Uint64
+
+	sender *Sender
+}
+
+// NewApplier opens its sockets in the network namespace of the calling thread.
+func NewApplier(opt ApplierOptions) (*Applier, error) {
+	if opt.Proc == "" {
+		opt.Proc = "/proc/sys"
+	}
+	c, err := openConn()
+	if err != nil {
+		return nil, err
+	}
+	s, err := OpenSender()
+	if err != nil {
+		_ = c.close()
+		return nil, err
+	}
+	return &Applier{opt: opt, conn: c, sender: s, groups: newMemberships()}, nil
+}
+
+// Sender is the socket that batches announce by; the Announcer uses it too.
+func (a *Applier) Sender() *Sender { return a.sender }
+
+// Epoch is the present epoch.
+func (a *Applier) Epoch() Epoch { return Epoch(a.epoch.Load()) }
+
+// Close leaves the multicast groups and closes the sockets. Nothing is undone.
+func (a *Applier) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return errors.Join(a.groups.close(), a.conn.close(), a.sender.Close())
+}
+
+// Apply performs ops in order. Each is idempotent: what is there already, or gone already, is
+// success. One that fails is reported and the rest goes on; the caller tries again. When a batch
+// fired after epoch, the rest is reported as ErrOvertaken.
+//
+// The lock is let go between chunks of operations, so that a failover waits for at most one.
+func (a *Applier) Apply(epoch Epoch, ops []Op) []Failure {
+	var failures []Failure
+	for len(ops) > 0 {
+		n := a.chunk(ops)
+		if a.opt.Before != nil {
+			a.opt.Before(&ops[0])
+		}
+		failed, overtaken := a.applyChunk(epoch, ops[:n])
+		failures = append(failures, failed...)
+		if overtaken {
+			for i := range ops {
+				failures = append(failures, Failure{ops[i], ErrOvertaken})
+			}
+			return failures
+		}
+		if a.opt.After != nil {
+			a.opt.After(&ops[0])
+		}
+		ops = ops[n:]
+	}
+	return failures
+}
+
+// chunk is how many operations to perform under one hold of the lock: a run of messages, or one
+// operation of another kind.
+func (a *Applier) chunk(ops []Op) int {
+	n := 0
+	for n < len(ops) && n < chunkMessages && isMessage(ops[n].Kind) {
+		n++
+	}
+	if n == 0 || a.opt.Before != nil || a.opt.After != nil {
+		return 1
+	}
+	return n
+}
+
+func isMessage(k Kind) bool {
+	return k != SetSysctl && k != JoinMulticast && k != LeaveMulticast
+}
+
+func (a *Applier) applyChunk(epoch Epoch, ops []Op) (failures []Failure, overtaken bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.Epoch() != epoch {
+		return nil, true
+	}
+	fail := func(op *Op, err error) { failures = append(failures, Failure{*op, err}) }
+	if !isMessage(ops[0].Kind) {
+		if err := a.other(&ops[0]); err != nil {
+			fail(&ops[0], err)
+		}
+		return failures, false
+	}
+	a.buf = a.buf[:0]
+	sent := make([]*Op, 0, len(ops))
+	for i := range ops {
+		buf, err := Encode(a.buf, &ops[i])
+		if err != nil {
+			fail(&ops[i], err)
+			continue
+		}
+		a.buf = buf
+		sent = append(sent, &ops[i])
+	}
+	if len(sent) > 0 {
+		a.conn.exchange(a.buf, func(i int, err error) {
+			if !satisfied(sent[i].Kind, err) {
+				fail(sent[i], err)
+			}
+		})
+	}
+	return failures, false
+}
+
+// other performs what is not a netlink message.
+func (a *Applier) other(op *Op) error {
+	switch op.Kind {
+	case SetSysctl:
+		path := filepath.Join(a.opt.Proc, filepath.FromSlash(op.Key))
+		if err := os.WriteFile(path, []byte(op.Value), 0o644); err != nil {
+			return fmt.Errorf("write %q to %s: %w", op.Value, op.Key, err)
+		}
+		return nil
+	case JoinMulticast:
+		return a.groups.join(op.Link, op.Prefix.Addr())
+	default:
+		return a.groups.leave(op.Link, op.Prefix.Addr())
+	}
+}
+
+// satisfied: the error says that the operation's aim is reached already. A link that is gone
+// (ENODEV) has taken its addresses, neighbours and nexthops with it.
+func satisfied(k Kind, err error) bool {
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch k {
+	case DeleteAddress:
+		return errno == unix.EADDRNOTAVAIL || errno == unix.ENODEV
+	case DeleteRoute:
+		return errno == unix.ESRCH || errno == unix.ENODEV
+	case DeleteNexthop:
+		return errno == unix.ENOENT
+	default:
+		return errno == unix.EEXIST
+	}
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Batch is the failure of one member, made ready: frames and messages that only have to be sent.
+// It is fired at most once and by one goroutine.
+type Batch struct {
+	a      *Applier
+	burst  burst
+	first  int // frames of the first burst
+	buf    []byte
+	chunks []chunk
+	// last chunk that has nexthops or routes, or addresses in it; -1: none has
+	routes, addresses int
+	ops               []Op // by message
+
+	fired    bool
+	chunk    int
+	now      unix.Timespec
+	onFail   func(i int, err error)
+	failures []Failure
+}
+
+// chunk is a part of the batch's messages that one sendmsg carries.
+type chunk struct{ from, to, op int }
+
+// Result is what a fired batch did and when: CLOCK_MONOTONIC in ns, 0 for what did not happen.
+type Result struct {
+	// Stale: the generation had changed (or the batch was fired before) and nothing more was done.
+	Stale                                           bool
+	FirstAnnouncement, Announced, Routes, Addresses int64
+	// Frames sent of those given to Prepare, from the first on; the Announcer sends the rest.
+	Frames   int
+	Failures []Failure
+}
+
+// Prepare encodes ops and readies frames (Frames builds them, in order). Operations that are not
+// netlink messages (sysctls, multicast) are not part of a batch; the Apply that follows every
+// batch performs them. Only the first FirstBurst frames will be sent.
+func (a *Applier) Prepare(ops []Op, frames []Frame) (*Batch, error) {
+	b := &Batch{a: a, routes: -1, addresses: -1, first: min(len(frames), FirstBurst)}
+	b.burst.set(frames[:b.first])
+	b.onFail = b.fail
+	for i := range ops {
+		op := &ops[i]
+		if !isMessage(op.Kind) {
+			continue
+		}
+		at := len(b.buf)
+		buf, err := Encode(b.buf, op)
+		if err != nil {
+			return nil, fmt.Errorf("prepare %s: %w", op.Why, err)
+		}
+		b.buf = buf
+		isAddress := op.Kind == AddAddress || op.Kind == DeleteAddress
+		n := len(b.chunks)
+		// The first address begins a chunk, so that the time of the routes before it is known.
+		if n == 0 || len(b.ops)-b.chunks[n-1].op >= chunkMessages || isAddress && b.addresses < 0 {
+			b.chunks = append(b.chunks, chunk{from: at, op: len(b.ops)})
+			n++
+		}
+		b.ops = append(b.ops, *op)
+		b.chunks[n-1].to = len(b.buf)
+		switch {
+		case isAddress:
+			b.addresses = n - 1
+		case op.Kind != AddNeighbor:
+			b.routes = n - 1
+		}
+	}
+	return b, nil
+}
+
+// Fire performs the batch on the calling thread, which should be locked and of real-time
+// priority: announcements, then the messages in order. Nothing is allocated until the frames are
+// out. current says whether the batch's generation is still in force; it is asked before the
+// announcements and again under the writer lock.
+//
+// The announcements do not wait for the lock: the lock's holder may be waiting for the kernel's
+// RTNL, the kernel's verdict has taken effect already, and announcements write no kernel state
+// of this host. Everything else does wait.
+func (b *Batch) Fire(current func() bool) (r Result) {
+	if b.fired || !current() {
+		r.Stale = true
+		return r
+	}
+	b.fired = true
+	if b.first > 0 {
+		// The first one alone: it is as fast with a thousand addresses as with one.
+		n, at, errno := b.burst.send(b.a.sender.fd, 0, 1)
+		if n > 0 {
+			r.FirstAnnouncement = b.monotonic()
+		}
+		m, at2, errno2 := b.burst.send(b.a.sender.fd, 1, b.first)
+		r.Frames = n + m
+		if r.Frames > 0 {
+			r.Announced = b.monotonic()
+			if r.FirstAnnouncement == 0 {
+				r.FirstAnnouncement = r.Announced
+			}
+		}
+		b.frameFailure(at, errno)
+		b.frameFailure(at2, errno2)
+	}
+	b.a.mu.Lock()
+	defer b.a.mu.Unlock()
+	if !current() {
+		r.Stale = true
+		return r
+	}
+	b.a.epoch.Add(1)
+	for i := range b.chunks {
+		b.chunk = i
+		b.a.conn.exchange(b.buf[b.chunks[i].from:b.chunks[i].to], b.onFail)
+		if i == b.routes {
+			r.Routes = b.monotonic()
+		}
+		if i == b.addresses {
+			r.Addresses = b.monotonic()
+		}
+	}
+	r.Failures = b.failures
+	return r
+}
+
+// fail notes the failure of message i of the chunk under way.
+func (b *Batch) fail(i int, err error) {
+	op := b.ops[b.chunks[b.chunk].op+i]
+	if !satisfied(op.Kind, err) {
+		b.failures = append(b.failures, Failure{op, err})
+	}
+}
+
+// frameFailure has no operation of its own: a zero Kind with the interface.
+func (b *Batch) frameFailure(at int, errno unix.Errno) {
+	if errno == 0 {
+		return
+	}
+	f := &b.burst.frames[at]
+	op := Op{Link: f.Link, IP: f.Address, Why: "announcement"}
+	b.failures = append(b.failures, Failure{op, fmt.Errorf("announce %s on interface %d: %w", f.Address, f.Link, errno)})
+}
+
+// monotonic is CLOCK_MONOTONIC in ns. The Timespec lies in the batch, as a local one would escape.
+func (b *Batch) monotonic() int64 {
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&b.now)), 0)
+	return b.now.Nano()
+}
