@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Daemon is an ipmpd in the lab's host.
+type Daemon struct {
+	Socket string // of its control API, in Lab.Dir
+	State  string // its state file
+	Log    string // file that its standard output and error go to
+
+	lab    *Lab
+	binary string
+	config string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{} // closed when cmd has ended
+	err  error         // why
+}
+
+// Daemon writes a configuration and starts binary with it in the host's namespaces. It does not
+// wait: see [Daemon.WaitReady]. [Lab.Close] ends it.
+func (l *Lab) Daemon(binary, config string) (*Daemon, error) {
+	name := fmt.Sprintf("ipmpd%d", len(l.daemons))
+	d := &Daemon{
+		Socket: filepath.Join(l.Dir, name+".sock"),
+		State:  filepath.Join(l.Dir, name+".state"),
+		Log:    filepath.Join(l.Dir, name+".log"),
+		lab:    l, binary: binary, config: filepath.Join(l.Dir, name+".yaml"),
+	}
+	if err := d.Configure(config); err != nil {
+		return nil, err
+	}
+	l.daemons = append(l.daemons, d)
+	return d, d.Start()
+}
+
+// Configure writes the configuration; the daemon reads it at its next start or reload.
+func (d *Daemon) Configure(config string) error {
+	if err := os.WriteFile(d.config, []byte(config), 0o600); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+// Start runs the daemon, again after a Stop or a Kill: same socket, state and pins.
+func (d *Daemon) Start() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cmd != nil {
+		return errors.New("start ipmpd: it runs")
+	}
+	log, err := os.OpenFile(d.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(d.binary, "run", "--config", d.config, "--socket", d.Socket, "--state", d.State)
+	cmd.Stdout, cmd.Stderr = log, log
+	// A killed lab takes its daemon with it. The signal comes when the starting *thread* ends, so
+	// that thread waits for the daemon.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, done := make(chan error, 1), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // never given back
+		defer close(done)
+		err := d.lab.enterHost()
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+		if err == nil {
+			d.err = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return fmt.Errorf("start %s: %w", d.binary, err)
+	}
+	d.cmd, d.done = cmd, done
+	return nil
+}
+
+// Signal the daemon.
+func (d *Daemon) Signal(sig os.Signal) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cmd == nil {
+		return errors.New("signal ipmpd: it does not run")
+	}
+	return d.cmd.Process.Signal(sig)
+}
+
+// Stop ends the daemon with SIGTERM and waits; an exit code other than 0 is an error.
+func (d *Daemon) Stop() error { return d.end(syscall.SIGTERM) }
+
+// Kill ends it as a crash does. Not running is no error.
+func (d *Daemon) Kill() error { return d.end(syscall.SIGKILL) }
+
+func (d *Daemon) end(sig syscall.Signal) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cmd == nil {
+		return nil
+	}
+	if err := d.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal ipmpd: %w", err)
+	}
+	select {
+	case <-d.done:
+	case <-time.After(10 * time.Second):
+		return fmt.Errorf("ipmpd goes on 10 s after %s", sig)
+	}
+	d.cmd = nil
+	if sig == syscall.SIGTERM && d.err != nil {
+		return fmt.Errorf("ipmpd: %w", d.err)
+	}
+	return nil
+}
+
+// Ended tells whether the daemon has ended by itself.
+func (d *Daemon) Ended() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cmd == nil {
+		return true
+	}
+	select {
+	case <-d.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Run executes an ipmpd command against this daemon, `Run(ctx, "offline", "hme0")`, and returns
+// its standard output.
+func (d *Daemon) Run(ctx context.Context, args ...string) (string, error) {
+	var stdout, stderr strings.Builder
+	cmd := exec.CommandContext(ctx, d.binary, append(args, "--socket", d.Socket)...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := d.lab.InHost(cmd.Run)
+	if err != nil {
+		err = fmt.Errorf("ipmpd %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), err
+}

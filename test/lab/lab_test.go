@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/test/lab/faults"
+)
+
+// seeded puts the seed's addresses on the members, as a daemon would.
+func seeded(t *testing.T, opts Options) *Lab {
+	t.Helper()
+	l := Start(t, opts)
+	for i, m := range l.Members {
+		require.NoError(t, l.Host.AddAddr(m.Name, netip.PrefixFrom(TestAddr(i), 24).String()))
+	}
+	require.NoError(t, l.Move(nil, l.Members[0], netip.PrefixFrom(Data, 24), netip.PrefixFrom(Data6, 64)))
+	return l
+}
+
+func pings(n *Netns, to netip.Addr, args ...string) bool {
+	args = append([]string{"netns", "exec", n.Name, "ping", "-c1", "-W1", to.String()}, args...)
+	return exec.Command("ip", args...).Run() == nil
+}
+
+func TestTopologies(t *testing.T) {
+	for name, opts := range map[string]Options{
+		"seed":     {},
+		"switches": {Members: 3, SecondSwitch: 1},
+		"tap":      {Cables: []CableOptions{{TAP: true}, {TAP: true}}, RouterCable: CableOptions{TAP: true}},
+		"far":      {Far: true, Names: []string{"net0", "net1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := seeded(t, opts)
+			for i, m := range l.Members {
+				require.True(t, pings(l.Router, TestAddr(i)), m.Name)
+				link, err := l.Host.Link(m.Name)
+				require.NoError(t, err)
+				if link.Type() == "veth" {
+					require.Equal(t, link.Attrs().Index, link.Attrs().ParentIndex, "linkwatch must not see a veth")
+				}
+			}
+			require.True(t, pings(l.Peer, Data))
+			require.True(t, pings(l.Peer, Data6))
+			if opts.Far {
+				require.True(t, pings(l.Far, Router))
+			}
+		})
+	}
+}
+
+func TestNothingStays(t *testing.T) {
+	l := Start(t, Options{})
+	require.NoError(t, l.Close())
+	out, err := exec.Command("ip", "netns", "list").Output()
+	require.NoError(t, err)
+	require.NotContains(t, string(out), l.id)
+	_, err = os.Stat(l.Dir)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestSweepRemovesWhatTheDeadLeft(t *testing.T) {
+	l := Start(t, Options{})
+	cmd := exec.Command("true")
+	require.NoError(t, cmd.Run())
+	dead, err := newNetns(fmt.Sprintf("%s%d-1-host", prefix, cmd.Process.Pid))
+	require.NoError(t, err)
+	require.NoError(t, Sweep())
+	out, err := exec.Command("ip", "netns", "list").Output()
+	require.NoError(t, err)
+	require.NotContains(t, string(out), dead.Name)
+	require.Contains(t, string(out), l.Host.Name, "the living stay")
+	dead.Netlink.Close()
+	require.NoError(t, dead.fd.Close())
+}
+
+// carrier reads IFLA_CARRIER as the kernel has it now.
+func carrier(t *testing.T, l *Lab, m *Member) bool {
+	link, err := l.Host.Link(m.Name)
+	require.NoError(t, err)
+	return link.Attrs().RawFlags&0x10000 != 0 || link.Attrs().OperState.String() == "up"
+}
+
+func TestCarrier(t *testing.T) {
+	for name, c := range map[string]CableOptions{"veth": {}, "tap": {TAP: true}} {
+		t.Run(name, func(t *testing.T) {
+			l := seeded(t, Options{Cables: []CableOptions{c}})
+			m := l.Members[0]
+			require.True(t, pings(l.Peer, TestAddr(0)))
+			at, err := m.CutCarrier()
+			require.NoError(t, err)
+			require.Positive(t, at)
+			l.Require(t, "carrier off", 5*time.Second, func() (bool, error) { return !carrier(t, l, m), nil })
+			require.False(t, pings(l.Peer, TestAddr(0)))
+			require.NoError(t, m.Repair())
+			l.Require(t, "carrier on", 5*time.Second, func() (bool, error) { return carrier(t, l, m), nil })
+			l.Require(t, "ping", 5*time.Second, func() (bool, error) { return pings(l.Peer, TestAddr(0)), nil })
+		})
+	}
+}
+
+func TestDeleteAndRecreate(t *testing.T) {
+	l := seeded(t, Options{})
+	m := l.Members[1]
+	before, err := l.Host.Link(m.Name)
+	require.NoError(t, err)
+	require.NoError(t, m.Delete())
+	_, err = l.Host.Link(m.Name)
+	require.Error(t, err)
+	require.NoError(t, m.Recreate())
+	after, err := l.Host.Link(m.Name)
+	require.NoError(t, err)
+	require.NotEqual(t, before.Attrs().Index, after.Attrs().Index)
+	require.Equal(t, before.Attrs().HardwareAddr, after.Attrs().HardwareAddr)
+	require.NoError(t, l.Host.AddAddr(m.Name, "192.0.2.12/24"))
+	require.True(t, pings(l.Router, TestAddr(1)))
+}
+
+func TestStallIsLateButLosesNothing(t *testing.T) {
+	l := seeded(t, Options{RouterCable: CableOptions{TAP: true}})
+	require.True(t, pings(l.Router, TestAddr(0)))
+	require.NoError(t, l.Members[0].Port.Classify(faults.Test, Router))
+	answered := make(chan string, 1)
+	go func() {
+		out, _ := exec.Command("ip", "netns", "exec", l.Host.Name, "ping", "-i0.01", "-c20", "-W2", Router.String()).Output()
+		answered <- string(out)
+	}()
+	require.NoError(t, l.Stall(100*time.Millisecond))
+	require.Contains(t, <-answered, "20 received")
+}
+
+func TestDelay(t *testing.T) {
+	l := seeded(t, Options{Cables: []CableOptions{{TAP: true, Delay: 20 * time.Millisecond}}})
+	require.True(t, pings(l.Peer, TestAddr(0)))
+	out, err := exec.Command("ip", "netns", "exec", l.Peer.Name, "ping", "-c3", "-i0.1", "-q", TestAddr(0).String()).Output()
+	require.NoError(t, err)
+	_, stats, _ := strings.Cut(string(out), "mdev = ")
+	low, err := time.ParseDuration(stats[:strings.Index(stats, "/")] + "ms")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, low, 40*time.Millisecond, "20 ms each way")
+}
+
+func TestNewRouterMAC(t *testing.T) {
+	l := seeded(t, Options{})
+	require.True(t, pings(l.Host, Router))
+	mac := []byte{0x02, 'i', 'p', 'm', 9, 9}
+	require.NoError(t, l.NewRouterMAC(mac, true))
+	l.Require(t, "the host follows", 5*time.Second, func() (bool, error) {
+		out, err := exec.Command("ip", "-n", l.Host.Name, "neigh", "show", Router.String()).Output()
+		return strings.Contains(string(out), "02:69:70:6d:09:09"), err
+	})
+	require.True(t, pings(l.Host, Router))
+}

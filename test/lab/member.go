@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/ipmpd/ipmpd/test/lab/faults"
+)
+
+// Member is an interface of the host, with its cable and the switch port it hangs on. Its methods
+// are for one goroutine at a time; Port is safe for all.
+type Member struct {
+	Name string
+	Port *faults.Port
+
+	lab    *Lab
+	number int
+	mac    net.HardwareAddr
+	sw     *netSwitch
+	cable  cable
+}
+
+func (l *Lab) buildMember(i int) error {
+	m := &Member{Name: fmt.Sprintf("hme%d", i), lab: l, number: i, mac: l.nextMAC(false), sw: l.switches[0]}
+	if i < len(l.opts.Names) {
+		m.Name = l.opts.Names[i]
+	}
+	if i >= l.opts.Members-l.opts.SecondSwitch {
+		m.sw = l.switches[1]
+	}
+	l.Members = append(l.Members, m)
+	return m.Recreate()
+}
+
+// Recreate makes the interface again after [Member.Delete]: same name, same MAC, another ifindex.
+func (m *Member) Recreate() error {
+	if m.cable != nil {
+		return fmt.Errorf("recreate %s: it exists", m.Name)
+	}
+	var opts CableOptions
+	if m.number < len(m.lab.opts.Cables) {
+		opts = m.lab.opts.Cables[m.number]
+	}
+	c, port, err := m.lab.plug(m.lab.Host, m.Name, m.mac, m.sw, m.Name, opts)
+	if err != nil {
+		return fmt.Errorf("member %s: %w", m.Name, err)
+	}
+	m.cable, m.Port = c, port
+	return nil
+}
+
+// Delete takes the interface away, with its cable and its switch port.
+func (m *Member) Delete() error {
+	if m.cable == nil {
+		return fmt.Errorf("delete %s: it does not exist", m.Name)
+	}
+	if err := m.cable.close(); err != nil {
+		return err
+	}
+	m.cable = nil
+	return nil
+}
+
+// CutSilent loses every frame in both directions and leaves the carrier. The moment of the cut is
+// Port.CutAt.
+func (m *Member) CutSilent() error { return m.Port.Cut() }
+
+// CutCarrier pulls the cable. It returns the CLOCK_MONOTONIC time in ns just before.
+func (m *Member) CutCarrier() (int64, error) {
+	at := faults.Now()
+	if err := m.cable.carrier(false); err != nil {
+		return 0, fmt.Errorf("cut carrier of %s: %w", m.Name, err)
+	}
+	return at, nil
+}
+
+// Repair ends a cut of either kind.
+func (m *Member) Repair() error {
+	if err := m.Port.Heal(); err != nil {
+		return err
+	}
+	if err := m.cable.carrier(true); err != nil {
+		return fmt.Errorf("carrier of %s: %w", m.Name, err)
+	}
+	return nil
+}
+
+// MAC of the interface.
+func (m *Member) MAC() net.HardwareAddr { return m.mac }
