@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +28,9 @@ func seeded(t *testing.T, opts Options) *Lab {
 	return l
 }
 
-func pings(n *Netns, to netip.Addr, args ...string) bool {
-	args = append([]string{"netns", "exec", n.Name, "ping", "-c1", "-W1", to.String()}, args...)
-	return exec.Command("ip", args...).Run() == nil
+func pings(n *Netns, to netip.Addr) bool {
+	ok, err := n.Reaches(to)
+	return ok && err == nil
 }
 
 func TestTopologies(t *testing.T) {
@@ -129,24 +130,24 @@ func TestStallIsLateButLosesNothing(t *testing.T) {
 	l := seeded(t, Options{RouterCable: CableOptions{TAP: true}})
 	require.True(t, pings(l.Router, TestAddr(0)))
 	require.NoError(t, l.Members[0].Port.Classify(faults.Test, Router))
-	answered := make(chan string, 1)
+	answered := make(chan []time.Duration, 1)
 	go func() {
-		out, _ := exec.Command("ip", "netns", "exec", l.Host.Name, "ping", "-i0.01", "-c20", "-W2", Router.String()).Output()
-		answered <- string(out)
+		rtts, _ := l.Host.Ping(Router, 20, 10*time.Millisecond, 2*time.Second)
+		answered <- rtts
 	}()
 	require.NoError(t, l.Stall(100*time.Millisecond))
-	require.Contains(t, <-answered, "20 received")
+	rtts := <-answered
+	require.Len(t, rtts, 20)
+	require.Greater(t, slices.Max(rtts), 20*time.Millisecond, "held back")
 }
 
 func TestDelay(t *testing.T) {
 	l := seeded(t, Options{Cables: []CableOptions{{TAP: true, Delay: 20 * time.Millisecond}}})
 	require.True(t, pings(l.Peer, TestAddr(0)))
-	out, err := exec.Command("ip", "netns", "exec", l.Peer.Name, "ping", "-c3", "-i0.1", "-q", TestAddr(0).String()).Output()
+	rtts, err := l.Peer.Ping(TestAddr(0), 3, time.Millisecond, time.Second)
 	require.NoError(t, err)
-	_, stats, _ := strings.Cut(string(out), "mdev = ")
-	low, err := time.ParseDuration(stats[:strings.Index(stats, "/")] + "ms")
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, low, 40*time.Millisecond, "20 ms each way")
+	require.Len(t, rtts, 3)
+	require.GreaterOrEqual(t, slices.Min(rtts), 40*time.Millisecond, "20 ms each way")
 }
 
 func TestNewRouterMAC(t *testing.T) {

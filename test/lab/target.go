@@ -152,11 +152,11 @@ func (l *Lab) Move(from, to *Member, addrs ...netip.Prefix) error {
 				return err
 			}
 		}
-		frame := GratuitousARP(to.mac, a.Addr())
+		announce := GratuitousARP
 		if a.Addr().Is6() {
-			frame = UnsolicitedNA(to.mac, a.Addr())
+			announce = UnsolicitedNA
 		}
-		if err := l.Host.SendFrame(to.Name, frame); err != nil {
+		if err := l.Host.SendFrame(to.Name, announce(to.mac, a.Addr())); err != nil {
 			return err
 		}
 	}
