@@ -63,6 +63,9 @@ func (s State) String() string {
 	return name(int(s), "unknown", "ok", "failed", "offline", "missing")
 }
 
+// broken: not usable, and not because the operator said so.
+func (s State) broken() bool { return s == StateFailed || s == StateMissing }
+
 // GroupState says how many members are usable: all, some, none (spec 1.4).
 type GroupState uint8
 

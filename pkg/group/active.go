@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package group
+
+import "math/bits"
+
+// startActive chooses the active members at the start: all normal ones, but for those that a former
+// run left inactive, then standbys while there are fewer than N (spec 5.4, "first sight").
+func (g *Group) startActive(start Start) {
+	for f := range g.set {
+		s := &g.set[f]
+		for i := range g.members {
+			left := i < len(start.Members) && start.Members[i].Inactive[f] && !g.cfg.Failback
+			g.members[i].inactive[f] = s.usable&bit(i) != 0 && (left || g.cfg.Members[i].Standby)
+		}
+		g.refreshActive(f)
+		for bits.OnesCount32(s.active) < g.normal && g.activateOne(f, true) {
+		}
+		g.neverNone(f)
+	}
+}
+
+// activate follows spec 5.4 after a change of the usable members, each family for itself.
+func (g *Group) activate(old [Families]sets, online bool) {
+	for f := range g.set {
+		s := &g.set[f]
+		lost := old[f].usable &^ s.usable
+		for i := range each(lost) {
+			g.members[i].inactive[f] = false
+			g.members[i].returning = false
+		}
+		g.refreshActive(f)
+		// For each active member lost, one that is not. More than N are active only while a member
+		// that came back is not proved good; then nothing has to take its place.
+		for range each(lost & old[f].active) {
+			if bits.OnesCount32(s.active) < g.normal {
+				g.activateOne(f, false)
+			}
+		}
+		// Normal members first: a standby counts them.
+		for _, standby := range []bool{false, true} {
+			for i := range each(s.usable &^ old[f].usable) {
+				if g.cfg.Members[i].Standby == standby {
+					g.join(f, i, old[f].usable == 0, online)
+				}
+			}
+		}
+		// A standby is let go when the member that it stood in for is proved good, not before.
+		for i := range each(s.ready &^ old[f].ready & s.active) {
+			others := s.active & s.ready &^ bit(i)
+			if !g.cfg.Members[i].Standby && bits.OnesCount32(others) >= g.normal {
+				g.letGoOne(f, others)
+			}
+		}
+		g.neverNone(f)
+	}
+}
+
+// join decides whether a member that became usable carries data.
+func (g *Group) join(f, i int, wasFailed, online bool) {
+	m := &g.members[i]
+	others := g.set[f].active &^ bit(i)
+	if g.cfg.Members[i].Standby {
+		m.inactive[f] = bits.OnesCount32(others) >= g.normal
+	} else {
+		m.inactive[f] = !(online || g.cfg.Failback || !m.seen[f] || wasFailed)
+	}
+	m.seen[f] = true
+	m.returning = m.returning && !m.inactive[f]
+	g.refreshActive(f)
+}
+
+// activateOne of the usable members that are not active: standbys first, in file order.
+func (g *Group) activateOne(f int, standbysOnly bool) bool {
+	s := g.set[f]
+	for _, standby := range []bool{true, false} {
+		if !standby && standbysOnly {
+			break
+		}
+		for i := range each(s.usable &^ s.active) {
+			if g.cfg.Members[i].Standby == standby {
+				g.members[i].inactive[f] = false
+				g.refreshActive(f)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// letGoOne standby of the mask: the last in file order, as the first is called first.
+func (g *Group) letGoOne(f int, of uint32) {
+	for i := len(g.members) - 1; i >= 0; i-- {
+		if of&bit(i) != 0 && g.cfg.Members[i].Standby {
+			g.members[i].inactive[f] = true
+			g.refreshActive(f)
+			return
+		}
+	}
+}
+
+// neverNone: while a member is usable, one is active.
+func (g *Group) neverNone(f int) {
+	if g.set[f].active == 0 {
+		g.activateOne(f, false)
+	}
+}
+
+func (g *Group) refreshActive(f int) {
+	s := &g.set[f]
+	s.active = 0
+	for i := range g.members {
+		if s.usable&bit(i) != 0 && !g.members[i].inactive[f] {
+			s.active |= bit(i)
+		}
+	}
+}
+
+// each member of a mask, in file order.
+func each(mask uint32) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		for ; mask != 0; mask &= mask - 1 {
+			if !yield(bits.TrailingZeros32(mask)) {
+				return
+			}
+		}
+	}
+}
