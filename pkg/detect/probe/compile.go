@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipmpd/ipmpd/bpf"
+)
+
+// compiledPlan is a Plan made ready to be sent: nothing is left to allocate. Once stored it
+// belongs to the prober thread, but for the states, whose atomic fields anybody reads.
+type compiledPlan struct {
+	tracks    []compiledTrack
+	byNumber  [bpf.Tracks]*trackState
+	instances [bpf.Instances]*instanceState
+}
+
+type compiledTrack struct {
+	interval int64
+	state    *trackState
+	shared   *bpf.Track
+	members  []compiledMember
+	asked    []askedTarget // in rotation
+	cycle    uint32        // rounds after which members and targets meet in the same order again
+}
+
+type compiledMember struct {
+	number  int
+	ifindex int
+	shared  *bpf.Instance
+	state   *instanceState
+}
+
+// askedTarget has the messages to one target, by member, twice in a row: any rotation of the
+// members is then a slice of them.
+type askedTarget struct {
+	index    uint16 // in Plan and bpf.Track
+	frames   []frame
+	messages []message
+}
+
+// message is struct mmsghdr.
+type message struct {
+	header unix.Msghdr
+	length uint32
+	_      [4]byte
+}
+
+// compile takes over the states of what is in the old plan too.
+func (p *Prober) compile(plan *Plan, old *compiledPlan) *compiledPlan {
+	c := &compiledPlan{tracks: make([]compiledTrack, 0, len(plan.Tracks))}
+	for i := range plan.Tracks {
+		t := &plan.Tracks[i]
+		state := old.byNumber[t.Number]
+		if state == nil {
+			state = &trackState{}
+		}
+		c.byNumber[t.Number] = state
+		c.tracks = append(c.tracks, p.compileTrack(t, state, c, old))
+	}
+	return c
+}
+
+func (p *Prober) compileTrack(t *Track, state *trackState, c, old *compiledPlan) compiledTrack {
+	out := compiledTrack{interval: t.Interval.Nanoseconds(), state: state, shared: &p.tracks[t.Number]}
+	var probed []*Member
+	for i := range t.Members {
+		m := &t.Members[i]
+		if m.Kind == bpf.KindNone {
+			continue
+		}
+		number := bpf.InstanceNumber(m.Number, t.Family())
+		id := identity{ifindex: m.Ifindex, mac: m.MAC, kind: m.Kind, source: sharedAddr(m.Source).Octet}
+		in := old.instances[number]
+		if in == nil || in.identity != id || in.track != t.Number {
+			in = &instanceState{identity: id, track: t.Number}
+		}
+		c.instances[number] = in
+		probed = append(probed, m)
+		out.members = append(out.members, compiledMember{m.Number, m.Ifindex, &p.instances[number], in})
+	}
+	if t.Paused || len(probed) == 0 {
+		return out
+	}
+	for i := range t.Targets {
+		if askable(probed, &t.Targets[i]) {
+			out.asked = append(out.asked, messagesTo(probed, t, i))
+		}
+	}
+	if n := len(out.asked); n > 0 {
+		out.cycle = uint32(leastCommonMultiple(n, len(probed)))
+	}
+	return out
+}
+
+// askable: an echo needs the target's MAC, while ARP and solicitations can ask everybody.
+func askable(probed []*Member, target *Target) bool {
+	if target.MAC != ([6]byte{}) {
+		return true
+	}
+	for _, m := range probed {
+		if m.Kind != bpf.KindARP {
+			return false
+		}
+	}
+	return true
+}
+
+func messagesTo(probed []*Member, t *Track, target int) askedTarget {
+	n := len(probed)
+	out := askedTarget{
+		index: uint16(target), frames: make([]frame, n), messages: make([]message, 2*n),
+	}
+	for i, m := range probed {
+		out.frames[i] = probeFrame(m, &t.Targets[target], t.Family())
+		b := out.frames[i].bytes
+		to := &unix.RawSockaddrLinklayer{
+			Family: unix.AF_PACKET, Ifindex: int32(m.Ifindex), Halen: 6,
+			Protocol: networkOrder16(uint16(b[12])<<8 | uint16(b[13])),
+		}
+		copy(to.Addr[:], b[:6])
+		vector := &unix.Iovec{Base: unsafe.SliceData(b)}
+		vector.SetLen(len(b))
+		header := unix.Msghdr{
+			Name: (*byte)(unsafe.Pointer(to)), Namelen: unix.SizeofSockaddrLinklayer, Iov: vector,
+		}
+		header.SetIovlen(1)
+		out.messages[i].header = header
+		out.messages[i+n].header = header
+	}
+	return out
+}
+
+func leastCommonMultiple(a, b int) int {
+	x, y := a, b
+	for y != 0 {
+		x, y = y, x%y
+	}
+	return a / x * b
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	mathrand "math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipmpd/ipmpd/bpf"
+)
+
+// maxSleep is how long an idle prober may take to see a new plan or its end.
+const maxSleep = 20 * time.Millisecond
+
+// Options of a Prober.
+type Options struct {
+	// Instances and Tracks are the BPF maps of that name (mmapped).
+	Instances []bpf.Instance
+	Tracks    []bpf.Track
+	Realtime  Realtime
+	Warn      func(error) // what the kernel did not permit; may be nil
+	Questions *Questions  // where refused sends ask for the carrier; may be nil
+}
+
+// Prober sends the rounds of all groups from one thread.
+type Prober struct {
+	options   Options
+	instances []bpf.Instance
+	tracks    []bpf.Track
+	fd        int
+	nonces    *mathrand.ChaCha8 // thread only
+
+	plan    atomic.Pointer[compiledPlan]
+	stopped atomic.Bool
+	beat    atomic.Int64
+
+	mutex sync.Mutex // of Update
+}
+
+// New makes a prober and its socket (CAP_NET_RAW in the present network namespace), with an empty
+// plan. Close it when Run has ended.
+func New(o Options) (*Prober, error) {
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("seed nonces: %w", err)
+	}
+	fd, err := openSocket()
+	if err != nil {
+		return nil, err
+	}
+	p := &Prober{
+		options: o, instances: o.Instances, tracks: o.Tracks, fd: fd,
+		nonces: mathrand.NewChaCha8(seed),
+	}
+	p.plan.Store(&compiledPlan{})
+	return p, nil
+}
+
+// Update replaces the plan from the next tick on. Tracks and instances that are in both plans go
+// on as they are: no round is lost, no count begins anew. plan must not be changed afterwards.
+// An error leaves the old plan in force.
+func (p *Prober) Update(plan *Plan) error {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if err := plan.Validate(); err != nil {
+		return fmt.Errorf("update probe plan: %w", err)
+	}
+	p.plan.Store(p.compile(plan, p.plan.Load()))
+	return nil
+}
+
+// HeartbeatNs is when the thread last looked at its clock, CLOCK_MONOTONIC; it does so every 20 ms
+// at least. 0: it has not begun.
+func (p *Prober) HeartbeatNs() int64 { return p.beat.Load() }
+
+// Run sends rounds until ctx ends, whose error it returns.
+func (p *Prober) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { p.stopped.Store(true) })
+	defer stop()
+	return RealtimeThread(p.options.Realtime, p.options.Warn, func() error {
+		for !p.stopped.Load() {
+			sleepUntil(p.pass(nowNs()))
+		}
+		return ctx.Err()
+	})
+}
+
+// pass begins the rounds that are due and returns when the next one is.
+func (p *Prober) pass(now int64) (wake int64) {
+	p.beat.Store(now)
+	plan := p.plan.Load()
+	wake = now + int64(maxSleep)
+	for i := range plan.tracks {
+		t := &plan.tracks[i]
+		if t.state.schedule(now, t.interval) {
+			p.round(t)
+			p.closeRounds(t)
+		}
+		wake = min(wake, t.state.next)
+	}
+	return wake
+}
+
+func (p *Prober) instanceOf(instance int) *instanceState {
+	return p.plan.Load().instances[instance]
+}
+
+func (p *Prober) trackOf(track int) *trackState {
+	return p.plan.Load().byNumber[track]
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/ipmpd/ipmpd/bpf"
+)
+
+// Reader hears the kernel's events on a FIFO thread of its own.
+type Reader struct {
+	Events   *ebpf.Map // the ring buffer
+	Realtime Realtime
+	Warn     func(error) // what the kernel did not permit; may be nil
+
+	// Event is called on the reader's thread before anything else is done: it fires the
+	// contingency of the verdict, then hands the event on. ev is only valid during the call;
+	// wokeNs is CLOCK_MONOTONIC, when the thread had the event.
+	Event func(ev *bpf.Event, wokeNs int64)
+}
+
+// Run reads until ctx ends, whose error it returns.
+func (r *Reader) Run(ctx context.Context) error {
+	ring, err := ringbuf.NewReader(r.Events)
+	if err != nil {
+		return fmt.Errorf("open ring buffer %v: %w", r.Events, err)
+	}
+	defer ring.Close()
+	stop := context.AfterFunc(ctx, func() { _ = ring.Close() })
+	defer stop()
+	return RealtimeThread(r.Realtime, r.Warn, func() error {
+		var rec ringbuf.Record
+		for {
+			err := ring.ReadInto(&rec)
+			switch {
+			case errors.Is(err, ringbuf.ErrClosed), errors.Is(err, os.ErrClosed):
+				return ctx.Err()
+			case err != nil:
+				return fmt.Errorf("read ring buffer: %w", err)
+			}
+			woke := nowNs()
+			ev, err := decode(rec.RawSample)
+			if err != nil {
+				return err
+			}
+			r.Event(ev, woke)
+		}
+	})
+}
+
+// decode looks at the sample where it lies. The ring buffer's records are 8-byte aligned, but Go's
+// copy of one need not be.
+func decode(sample []byte) (*bpf.Event, error) {
+	if len(sample) < int(unsafe.Sizeof(bpf.Event{})) {
+		return nil, fmt.Errorf("decode event: %d bytes, want %d: maps of another layout", len(sample), unsafe.Sizeof(bpf.Event{}))
+	}
+	p := unsafe.Pointer(unsafe.SliceData(sample))
+	if uintptr(p)%unsafe.Alignof(bpf.Event{}) == 0 {
+		return (*bpf.Event)(p), nil
+	}
+	ev := new(bpf.Event)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(ev)), unsafe.Sizeof(*ev)), sample)
+	return ev, nil
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/ipmpd/ipmpd/bpf"
+)
+
+// round begins the next round of a track: it publishes the round, sends it on every member, and
+// says on which members it went out.
+func (p *Prober) round(t *compiledTrack) {
+	if len(t.asked) == 0 {
+		return
+	}
+	n := nextRound(atomic.LoadUint32(&t.shared.Newest))
+	if !t.state.begunAny {
+		// After an adoption: what was sent before us was not counted by us.
+		t.state.closed = n - 1
+		t.state.begunAny = true
+	}
+	target := &t.asked[n%uint32(len(t.asked))]
+	nonce := p.nonces.Uint64()
+	for i := range target.frames {
+		target.frames[i].patch(n, nonce)
+	}
+	now := nowNs()
+	slot := &t.shared.Round[n&bpf.WindowMask]
+	atomic.StoreUint64(&slot.BegunNs, uint64(now))
+	atomic.StoreUint64(&slot.Nonce, nonce)
+	slot.Target = target.index
+	atomic.StoreUint32(&slot.Round, n)
+	atomic.StoreUint32(&t.shared.Newest, n)
+	t.state.begun.Add(1)
+	p.send(t, target.messages, t.order(n), n, now)
+}
+
+// nextRound number. Rounds start at bpf.Window, also after all 32 bits are used up (5 days at
+// 100 us), because 0 stands for none. Slots stay in order.
+func nextRound(newest uint32) uint32 {
+	if n := newest + 1; n >= uint32(bpf.Window) {
+		return n
+	}
+	return uint32(bpf.Window)
+}
+
+// order is the member that sends first. It rotates by one each round: a policer on the way drops
+// what comes last. After a cycle it slips by one, or each target would see only some of the orders.
+func (t *compiledTrack) order(n uint32) int {
+	return int((n + n/t.cycle) % uint32(len(t.members)))
+}
+
+// closeAfter is the least age at which a round is judged for the statistics: the kernel's verdicts
+// have been taken by then, and replies that were merely queued have come.
+func closeAfter(interval int64) int64 {
+	return min(32*interval, int64(10*time.Millisecond))
+}
+
+// closeRounds judges the rounds that are old enough, for statistics, repair and loss; verdicts are
+// not taken here.
+func (p *Prober) closeRounds(t *compiledTrack) {
+	if !t.state.begunAny {
+		return
+	}
+	now := nowNs()
+	patience := closeAfter(t.interval)
+	for i := range t.members {
+		patience = max(patience, dueAfter(t.members[i].shared))
+	}
+	newest := atomic.LoadUint32(&t.shared.Newest)
+	for t.state.closed != newest {
+		n := nextRound(t.state.closed)
+		slot := &t.shared.Round[n&bpf.WindowMask]
+		// The slot is used again soon: judge it, whatever its age.
+		forced := newest-n >= uint32(bpf.Window)-2
+		if !forced && now-int64(atomic.LoadUint64(&slot.BegunNs)) < patience {
+			return
+		}
+		t.state.closed = n
+		if atomic.LoadUint32(&slot.Round) == n {
+			t.closeRound(n, slot, now)
+		}
+	}
+}
+
+func (t *compiledTrack) closeRound(n uint32, slot *bpf.Round, now int64) {
+	target := slot.Target % uint16(bpf.Targets)
+	if atomic.LoadUint32(&slot.Answered) != n {
+		t.state.void.Add(1)
+		t.state.voidRun[target].Add(1)
+		return
+	}
+	t.state.answered.Add(1)
+	t.state.voidRun[target].Store(0)
+	for i := range t.members {
+		m := &t.members[i]
+		here := &m.shared.Slot[n&bpf.WindowMask]
+		if atomic.LoadUint32(&here.Sent) != n {
+			continue
+		}
+		m.state.targetAnswered[target].Add(1)
+		if atomic.LoadUint32(&here.Acked) == n {
+			m.state.targetAcked[target].Add(1)
+			m.state.acknowledged(atomic.LoadUint32(&here.RttNs), atomic.LoadUint32(&m.shared.Limit))
+		} else {
+			m.state.miss(now)
+		}
+		atomic.StoreUint32(&m.shared.RecentMissed, uint32(m.state.recent.Load()))
+	}
+}
