@@ -1,20 +1,69 @@
 //go:build ignore
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include "maps.h"
 
-SEC("tcx/ingress")
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The entry points. They share one implementation; this file is compiled twice, with the two
+ * makers of a confirmation: IPMP_TIMER (bpf_timer) and without (PREEMPT_RT kernels).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+#include "maps.h"
+#ifdef IPMP_TIMER
+#include "confirm_timer.h"
+#else
+#include "confirm_tick.h"
+#endif
+#include "egress.h"
+
+enum linear {
+	LINEAR_NEEDED = 78, /* Ethernet, IPv6, ICMPv6 and our payload */
+};
+
+SEC("xdp.frags")
+int ipmp_xdp(struct xdp_md *xdp)
+{
+	enum ingress_result result = ingress((void *)(long)xdp->data, (void *)(long)xdp->data_end,
+					     xdp->ingress_ifindex, false);
+
+	return result == INGRESS_PASS ? XDP_PASS : XDP_DROP;
+}
+
+SEC("tc")
 int ipmp_ingress(struct __sk_buff *skb)
 {
-	__u32 k = 0;
-	bpf_map_lookup_elem(&links, &k); bpf_map_lookup_elem(&members, &k);
-	bpf_map_lookup_elem(&instances, &k); bpf_map_lookup_elem(&tracks, &k);bpf_map_lookup_elem(&survivors, &k);
-	bpf_map_lookup_elem(&owners, &k);bpf_map_lookup_elem(&traffic, &k);bpf_map_lookup_elem(&counters, &k);
-	void *p = bpf_ringbuf_reserve(&events, 64, 0);
-	if (p) bpf_ringbuf_discard(p, 0);
-	(void)skb;
-	return -1;
+	bool tagged = skb->vlan_present && skb->vlan_tci & VLAN_ID_MASK;
+	enum ingress_result result;
+
+	/* Only what may be ours is made linear: some drivers leave headers in fragments. */
+	if (skb->data_end - skb->data < LINEAR_NEEDED && skb->len > skb->data_end - skb->data &&
+	    bpf_skb_pull_data(skb, skb->len < LINEAR_NEEDED ? skb->len : LINEAR_NEEDED))
+		count(IPMP_R_PULL);
+	result =
+		ingress((void *)(long)skb->data, (void *)(long)skb->data_end, skb->ifindex, tagged);
+	/* UNSPEC: the next program, or the stack (TCX_NEXT has the same value) */
+	return result == INGRESS_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
-/* Types that no map names reach BTF, and so Go, by a pointer to them. The loader drops the map. */
+
+SEC("tc")
+int ipmp_egress(struct __sk_buff *skb)
+{
+	return egress(skb);
+}
+
+/*
+ * Confirms a suspicion from user space, by PROG_TEST_RUN: the number of the instance is in
+ * skb->mark. For kernels without timers, at the prober's tick.
+ */
+SEC("tc")
+int ipmp_tick(struct __sk_buff *skb)
+{
+	return ipmp_confirm(skb->mark);
+}
+
+/* Types that no map names reach BTF, and so Go, by a pointer to them; the loader drops the map. */
 const struct ipmp_event *export_event __attribute__((unused));
 const struct ipmp_payload *export_payload __attribute__((unused));
 const enum ipmp_layout *export_layout __attribute__((unused));
@@ -22,6 +71,7 @@ const enum ipmp_limit *export_limit __attribute__((unused));
 const enum ipmp_family *export_family __attribute__((unused));
 const enum ipmp_kind *export_kind __attribute__((unused));
 const enum ipmp_instance_flag *export_instance_flag __attribute__((unused));
+const enum ipmp_stage *export_stage __attribute__((unused));
 const enum ipmp_probe *export_probe __attribute__((unused));
 const enum ipmp_event_kind *export_event_kind __attribute__((unused));
 const enum ipmp_reason *export_reason __attribute__((unused));

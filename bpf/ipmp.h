@@ -51,6 +51,14 @@ enum ipmp_instance_flag {
 	IPMP_TAKES_BOTH = 1,
 };
 
+/* How far a suspicion has come. */
+enum ipmp_stage {
+	IPMP_STAGE_NONE,
+	IPMP_STAGE_SUSPECTED,
+	IPMP_STAGE_WAITED, /* a guard has asked for one interval more */
+	IPMP_STAGE_TOLD,   /* no other member may take over: IPMP_EVENT_LAST was sent */
+};
+
 /* The probe's ICMP payload: it comes back unchanged. Network byte order. */
 enum ipmp_probe {
 	IPMP_PROBE_MAGIC = 0x69706d70, /* "ipmp" */
@@ -103,7 +111,7 @@ struct ipmp_instance {
 	/* kernel writes */
 	__u32 acked;	  /* newest round acknowledged; only grows */
 	__u32 suspect;	  /* newest answered round when suspicion arose; 0: none */
-	__u32 waited;	  /* the same round once a guard has asked for one interval more */
+	__u32 stage;	  /* enum ipmp_stage */
 	__u32 suspicions; /* count */
 	__u64 suspected_ns;
 	__u64 last_reply_ns;

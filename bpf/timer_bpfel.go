@@ -66,7 +66,7 @@ type timerIpmpInstance struct {
 	Pad1         [3]uint64
 	Acked        uint32
 	Suspect      uint32
-	Waited       uint32
+	Stage        uint32
 	Suspicions   uint32
 	SuspectedNs  uint64
 	LastReplyNs  uint64
@@ -199,6 +199,15 @@ type timerIpmpSlot struct {
 	Pad   uint32
 }
 
+type timerIpmpStage uint32
+
+const (
+	timerIpmpStageIPMP_STAGE_NONE      timerIpmpStage = 0
+	timerIpmpStageIPMP_STAGE_SUSPECTED timerIpmpStage = 1
+	timerIpmpStageIPMP_STAGE_WAITED    timerIpmpStage = 2
+	timerIpmpStageIPMP_STAGE_TOLD      timerIpmpStage = 3
+)
+
 type timerIpmpSurvivors struct {
 	_     structs.HostLayout
 	Index uint32
@@ -212,6 +221,14 @@ type timerIpmpTarget struct {
 	Addr timerIpmpAddr
 	Mac  [6]uint8
 	Pad  uint16
+}
+
+type timerIpmpTimer struct {
+	_     structs.HostLayout
+	Timer struct {
+		_ structs.HostLayout
+		_ [16]byte
+	}
 }
 
 type timerIpmpTrack struct {
@@ -250,9 +267,13 @@ const (
 	timerMapMembers            = "members"
 	timerMapOwners             = "owners"
 	timerMapSurvivors          = "survivors"
+	timerMapTimers             = "timers"
 	timerMapTracks             = "tracks"
 	timerMapTraffic            = "traffic"
+	timerProgIpmpEgress        = "ipmp_egress"
 	timerProgIpmpIngress       = "ipmp_ingress"
+	timerProgIpmpTick          = "ipmp_tick"
+	timerProgIpmpXdp           = "ipmp_xdp"
 	timerVarExportEvent        = "export_event"
 	timerVarExportEventKind    = "export_event_kind"
 	timerVarExportFamily       = "export_family"
@@ -263,6 +284,7 @@ const (
 	timerVarExportPayload      = "export_payload"
 	timerVarExportProbe        = "export_probe"
 	timerVarExportReason       = "export_reason"
+	timerVarExportStage        = "export_stage"
 )
 
 // loadTimer returns the embedded CollectionSpec for timer.
@@ -307,7 +329,10 @@ type timerSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type timerProgramSpecs struct {
+	IpmpEgress  *ebpf.ProgramSpec `ebpf:"ipmp_egress"`
 	IpmpIngress *ebpf.ProgramSpec `ebpf:"ipmp_ingress"`
+	IpmpTick    *ebpf.ProgramSpec `ebpf:"ipmp_tick"`
+	IpmpXdp     *ebpf.ProgramSpec `ebpf:"ipmp_xdp"`
 }
 
 // timerMapSpecs contains maps before they are loaded into the kernel.
@@ -321,6 +346,7 @@ type timerMapSpecs struct {
 	Members   *ebpf.MapSpec `ebpf:"members"`
 	Owners    *ebpf.MapSpec `ebpf:"owners"`
 	Survivors *ebpf.MapSpec `ebpf:"survivors"`
+	Timers    *ebpf.MapSpec `ebpf:"timers"`
 	Tracks    *ebpf.MapSpec `ebpf:"tracks"`
 	Traffic   *ebpf.MapSpec `ebpf:"traffic"`
 }
@@ -339,6 +365,7 @@ type timerVariableSpecs struct {
 	ExportPayload      *ebpf.VariableSpec `ebpf:"export_payload"`
 	ExportProbe        *ebpf.VariableSpec `ebpf:"export_probe"`
 	ExportReason       *ebpf.VariableSpec `ebpf:"export_reason"`
+	ExportStage        *ebpf.VariableSpec `ebpf:"export_stage"`
 }
 
 // timerObjects contains all objects after they have been loaded into the kernel.
@@ -368,6 +395,7 @@ type timerMaps struct {
 	Members   *ebpf.Map `ebpf:"members"`
 	Owners    *ebpf.Map `ebpf:"owners"`
 	Survivors *ebpf.Map `ebpf:"survivors"`
+	Timers    *ebpf.Map `ebpf:"timers"`
 	Tracks    *ebpf.Map `ebpf:"tracks"`
 	Traffic   *ebpf.Map `ebpf:"traffic"`
 }
@@ -381,6 +409,7 @@ func (m *timerMaps) Close() error {
 		m.Members,
 		m.Owners,
 		m.Survivors,
+		m.Timers,
 		m.Tracks,
 		m.Traffic,
 	)
@@ -400,18 +429,25 @@ type timerVariables struct {
 	ExportPayload      *ebpf.Variable `ebpf:"export_payload"`
 	ExportProbe        *ebpf.Variable `ebpf:"export_probe"`
 	ExportReason       *ebpf.Variable `ebpf:"export_reason"`
+	ExportStage        *ebpf.Variable `ebpf:"export_stage"`
 }
 
 // timerPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadTimerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type timerPrograms struct {
+	IpmpEgress  *ebpf.Program `ebpf:"ipmp_egress"`
 	IpmpIngress *ebpf.Program `ebpf:"ipmp_ingress"`
+	IpmpTick    *ebpf.Program `ebpf:"ipmp_tick"`
+	IpmpXdp     *ebpf.Program `ebpf:"ipmp_xdp"`
 }
 
 func (p *timerPrograms) Close() error {
 	return _TimerClose(
+		p.IpmpEgress,
 		p.IpmpIngress,
+		p.IpmpTick,
+		p.IpmpXdp,
 	)
 }
 

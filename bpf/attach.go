@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Mode is how the programs hang on a member (contract section 4, "attach").
+type Mode string
+
+// Modes of attaching. Egress is tcx or clsact with each of them.
+const (
+	ModeXDP        Mode = "xdp"
+	ModeXDPGeneric Mode = "xdp-generic"
+	ModeTCX        Mode = "tcx"
+	ModeClsact     Mode = "clsact"
+)
+
+// Attachment keeps the programs on one member. It must be kept as long as they are to run; Close
+// of an attachment that is pinned leaves them running, Detach takes them off.
+type Attachment struct {
+	Mode    Mode
+	Ifindex int
+
+	ingress, egress hook
+}
+
+// hook is one program on one interface.
+type hook interface {
+	update(*ebpf.Program) error
+	close() error
+	detach() error
+}
+
+// Attach puts the programs on an interface, or, where a former run's pinned links are still on it,
+// replaces their programs in place, so that no packet passes without them.
+func (o *Objects) Attach(ifindex int, mode Mode) (*Attachment, error) {
+	a := &Attachment{Mode: mode, Ifindex: ifindex}
+	var err error
+	switch mode {
+	case ModeTCX:
+		a.ingress, err = o.tcx(ifindex, true)
+	case ModeClsact:
+		a.ingress, err = o.clsact(ifindex, true)
+	case ModeXDP:
+		a.ingress, err = o.xdpHook(ifindex, link.XDPDriverMode)
+	case ModeXDPGeneric:
+		a.ingress, err = o.xdpHook(ifindex, link.XDPGenericMode)
+	default:
+		return nil, fmt.Errorf("attach to interface %d: no such mode %q", ifindex, mode)
+	}
+	if err != nil {
+		return nil, explain(fmt.Sprintf("attach %s ingress to interface %d", mode, ifindex), err)
+	}
+	if mode != ModeClsact {
+		a.egress, err = o.tcx(ifindex, false)
+	}
+	if mode == ModeClsact || errors.Is(err, ebpf.ErrNotSupported) {
+		a.egress, err = o.clsact(ifindex, false)
+	}
+	if err != nil {
+		_ = a.ingress.detach() // the first error counts
+		return nil, explain(fmt.Sprintf("attach egress to interface %d", ifindex), err)
+	}
+	return a, nil
+}
+
+// AttachAuto attaches by tcx, or by clsact before kernel 6.6.
+func (o *Objects) AttachAuto(ifindex int) (*Attachment, error) {
+	a, err := o.Attach(ifindex, ModeTCX)
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return o.Attach(ifindex, ModeClsact)
+	}
+	return a, err
+}
+
+// Close lets go of the links: pinned ones, and clsact filters, go on working.
+func (a *Attachment) Close() error {
+	return errors.Join(a.ingress.close(), a.egress.close())
+}
+
+// Detach takes the programs off the interface.
+func (a *Attachment) Detach() error {
+	return errors.Join(a.ingress.detach(), a.egress.detach())
+}
+
+// bpfLink is a hook that is a BPF link, pinned where the objects are.
+type bpfLink struct {
+	link link.Link
+	pin  string
+}
+
+func (l bpfLink) update(p *ebpf.Program) error { return l.link.Update(p) }
+func (l bpfLink) close() error                 { return l.link.Close() }
+
+func (l bpfLink) detach() error {
+	var err error
+	if l.pin != "" {
+		if err = os.Remove(l.pin); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	return errors.Join(err, l.link.Close())
+}
+
+// adopt opens a pinned link and puts our program into it; a link whose interface is gone is
+// removed, and nil returned.
+func (o *Objects) adopt(name string, ifindex int, p *ebpf.Program) (hook, error) {
+	if o.pins == "" {
+		return nil, nil
+	}
+	path := filepath.Join(o.pins, name)
+	l, err := link.LoadPinnedLink(path, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open pinned link %s: %w", name, err)
+	}
+	if linkIfindex(l) == ifindex {
+		if err := l.Update(p); err == nil {
+			return bpfLink{link: l, pin: path}, nil
+		}
+	}
+	l.Close()
+	if err := os.Remove(path); err != nil {
+		return nil, fmt.Errorf("remove stale pin: %w", err)
+	}
+	return nil, nil
+}
+
+// linkIfindex is the interface that a link is on; 0 when it is gone.
+func linkIfindex(l link.Link) int {
+	info, err := l.Info()
+	if err != nil {
+		return 0
+	}
+	if t := info.TCX(); t != nil {
+		return int(t.Ifindex)
+	}
+	if x := info.XDP(); x != nil {
+		return int(x.Ifindex)
+	}
+	return 0
+}
+
+func (o *Objects) keep(l link.Link, name string) (hook, error) {
+	if o.pins == "" {
+		return bpfLink{link: l}, nil
+	}
+	path := filepath.Join(o.pins, name)
+	if err := l.Pin(path); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("pin link %s: %w", name, err)
+	}
+	return bpfLink{link: l, pin: path}, nil
+}
+
+func (o *Objects) tcx(ifindex int, ingress bool) (hook, error) {
+	opt := link.TCXOptions{Interface: ifindex, Program: o.egress, Attach: ebpf.AttachTCXEgress, Anchor: link.Tail()}
+	name := fmt.Sprintf("egress-%d", ifindex)
+	if ingress {
+		opt.Program, opt.Attach, opt.Anchor = o.ingress, ebpf.AttachTCXIngress, link.Head()
+		name = fmt.Sprintf("ingress-%d", ifindex)
+	}
+	if h, err := o.adopt(name, ifindex, opt.Program); h != nil || err != nil {
+		return h, err
+	}
+	l, err := link.AttachTCX(opt)
+	if err != nil {
+		return nil, err
+	}
+	return o.keep(l, name)
+}
+
+func (o *Objects) xdpHook(ifindex int, flags link.XDPAttachFlags) (hook, error) {
+	name := fmt.Sprintf("xdp-%d", ifindex)
+	if h, err := o.adopt(name, ifindex, o.xdp); h != nil || err != nil {
+		return h, err
+	}
+	l, err := link.AttachXDP(link.XDPOptions{Program: o.xdp, Interface: ifindex, Flags: flags})
+	if err != nil {
+		return nil, err
+	}
+	return o.keep(l, name)
+}

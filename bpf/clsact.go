@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Filters are ours by this priority and handle together; others choose them at their peril.
+const (
+	clsactPriority = 49213
+	clsactHandle   = 0x1b0d
+)
+
+// clsactFilter is a hook on kernels before 6.6: a direct-action filter of the clsact qdisc. It has
+// no link: it stays when the daemon ends, and is replaced in place.
+type clsactFilter struct {
+	ifindex int
+	parent  uint32
+}
+
+func (o *Objects) clsact(ifindex int, ingress bool) (hook, error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	qdisc := &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{
+			LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType: "clsact",
+	}
+	// Somebody else's clsact serves as well.
+	if err := h.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("add clsact qdisc: %w", err)
+	}
+	f := clsactFilter{ifindex: ifindex, parent: netlink.HANDLE_MIN_EGRESS}
+	p := o.egress
+	if ingress {
+		f.parent, p = netlink.HANDLE_MIN_INGRESS, o.ingress
+	}
+	if err := f.update(p); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f clsactFilter) filter() *netlink.BpfFilter {
+	return &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: f.ifindex, Parent: f.parent, Handle: clsactHandle,
+			Priority: clsactPriority, Protocol: unix.ETH_P_ALL},
+		Name:         "ipmpd",
+		DirectAction: true,
+	}
+}
+
+func (f clsactFilter) update(p *ebpf.Program) error {
+	filter := f.filter()
+	filter.Fd = p.FD()
+	if err := netlink.FilterReplace(filter); err != nil {
+		return fmt.Errorf("replace clsact filter: %w", err)
+	}
+	return nil
+}
+
+func (f clsactFilter) close() error { return nil }
+
+// detach deletes the filter; the qdisc stays, for it may be in use by others.
+func (f clsactFilter) detach() error {
+	err := netlink.FilterDel(f.filter())
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("delete clsact filter: %w", err)
+	}
+	return nil
+}

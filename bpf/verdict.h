@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Suspicion, confirmation and verdict (detection.md sections 1 and 2).
+ *
+ * A sibling's reply is the clock: judge() is called for every usable member of the track but the
+ * one that replied. A suspicion is confirmed a moment later (confirm_timer.h or confirm_tick.h),
+ * when the receive queues that a stall had filled are drained.
+ */
+#ifndef IPMP_VERDICT_H
+#define IPMP_VERDICT_H
+
+#include <stdbool.h>
+#include "count.h"
+#include "maps.h"
+
+enum verdict_limit {
+	VERDICT_RACES = 8,	   /* compare-and-exchange attempts */
+	VERDICT_RENEW_ROUNDS = 16, /* a suspicion that nobody confirmed is renewed after so many */
+	VERDICT_RENEW_NS = 10000000, /* rounds and this long */
+};
+
+/* Starts the confirmation of a suspicion, delay ns from now. One of two makers provides it. */
+static __always_inline void confirm_later(__u32 instance, __u64 delay);
+/* After how many more answered rounds a judgement confirms a suspicion itself (without timers), or
+ * starts the timer again, should it not have started (with them).
+ */
+static __always_inline __u32 confirm_rounds(void);
+static __always_inline void confirm_overdue(__u32 instance);
+
+/* Newer, by signed difference: rounds wrap, and stamps of other CPUs may be ahead of ours. */
+static __always_inline bool newer(__u32 a, __u32 b)
+{
+	return (__s32)(a - b) > 0;
+}
+
+struct misses {
+	struct ipmp_track *track;
+	struct ipmp_instance *inst;
+	__u64 now;
+	__u64 first_due_ns; /* when the first missed round became due */
+	__u32 count;
+	__u32 newest;	      /* newest answered round */
+	__u32 missed_targets; /* mask */
+	__u32 pad;
+};
+
+/* One round, from the newest backwards; a round is a miss if it was answered by a sibling and is
+ * due here: sent here at least the member's own RTT and four deviations ago.
+ */
+static long count_miss(__u32 i, struct misses *m)
+{
+	struct ipmp_track *track = m->track;
+	struct ipmp_instance *inst = m->inst;
+	__u32 round = track->newest - i;
+	__u32 slot = round & IPMP_WINDOW_MASK;
+	struct ipmp_round *r = &track->round[slot];
+	__u64 due;
+
+	if (!newer(round, inst->acked))
+		return 1;
+	if (r->round != round || r->answered != round)
+		return 0;
+	if (!m->newest)
+		m->newest = round;
+	if (inst->slot[slot].sent != round)
+		return 0;
+	due = r->begun_ns + inst->rtt_ns + 4 * (__u64)inst->rtt_dev_ns;
+	if ((__s64)(m->now - due) < 0)
+		return 0;
+	m->count++;
+	m->first_due_ns = due;
+	m->missed_targets |= 1U << (r->target & (IPMP_TARGETS - 1));
+	return 0;
+}
+
+static __always_inline void count_misses(struct misses *m)
+{
+	bpf_loop(IPMP_WINDOW, count_miss, m, 0);
+}
+
+struct answering {
+	struct ipmp_track *track;
+	__u32 targets; /* mask */
+	__u32 pad;
+};
+
+static long count_answering(__u32 i, struct answering *a)
+{
+	__u32 round = a->track->newest - i;
+	struct ipmp_round *r = &a->track->round[round & IPMP_WINDOW_MASK];
+
+	if (r->round == round && r->answered == round)
+		a->targets |= 1U << (r->target & (IPMP_TARGETS - 1));
+	return 0;
+}
+
+/* With two or more answering targets a verdict needs misses on two of them. */
+static __always_inline bool enough_targets(struct misses *m, struct answering *a)
+{
+	if (m->missed_targets & (m->missed_targets - 1))
+		return true;
+	a->track = m->track;
+	a->targets = 0;
+	bpf_loop(IPMP_WINDOW / 2, count_answering, a, 0);
+	return !(a->targets & (a->targets - 1));
+}
+
+struct survey {
+	struct ipmp_track *track;
+	__u32 family;
+	__u32 bit;
+	__u32 usable;
+	__u32 missed; /* of the suspect, in its last 100 answered rounds and the present run */
+	__u32 acked;  /* newest round that the suspect acknowledged */
+	__u32 fit;    /* members that may take over */
+};
+
+/* A sibling may take over if it answered later than the suspect and misses clearly less. */
+static long survey_sibling(__u32 i, struct survey *s)
+{
+	struct ipmp_instance *inst;
+	__u32 key;
+
+	if (i == s->bit || !(s->usable & (1U << (i & 31))))
+		return 0;
+	key = s->track->member[i & (IPMP_GROUP_MEMBERS - 1)] * IPMP_FAMILIES + s->family;
+	inst = bpf_map_lookup_elem(&instances, &key);
+	if (!inst)
+		return 0;
+	if (inst->kind == IPMP_KIND_NONE ||
+	    (newer(inst->acked, s->acked) && 2 * inst->recent_missed <= s->missed))
+		s->fit |= 1U << (i & 31);
+	return 0;
+}
+
+struct cpu_look {
+	struct ipmp_track *track;
+	__u64 since_ns;
+	__u32 family;
+	__u32 cpu;
+	__u32 ran;
+	__u32 pad;
+};
+
+static long look_at_cpu(__u32 i, struct cpu_look *l)
+{
+	struct ipmp_traffic *t;
+	struct ipmp_round *r;
+	__u32 key, seen;
+
+	if (!(l->track->members & (1U << (i & 31))))
+		return 0;
+	key = l->track->member[i & (IPMP_GROUP_MEMBERS - 1)];
+	t = bpf_map_lookup_percpu_elem(&traffic, &key, l->cpu);
+	if (!t)
+		return 0;
+	seen = t->seen[l->family & 1];
+	r = &l->track->round[seen & IPMP_WINDOW_MASK];
+	if (r->round == seen && (__s64)(r->begun_ns - l->since_ns) >= 0) {
+		l->ran = 1;
+		return 1;
+	}
+	return 0;
+}
+
+/* Whether our programs have run, since the first missed round became due, on every CPU that took
+ * the member's last reply from a target which it now misses. Replies may wait there unread.
+ */
+static __always_inline bool reply_cpus_ran(struct misses *m, __u32 family, struct cpu_look *look)
+{
+	for (__u32 i = 0; i < IPMP_TARGETS; i++) {
+		__u32 cpu = m->inst->reply_cpu[i];
+
+		if (!cpu || !(m->missed_targets & (1U << i)))
+			continue;
+		if (cpu - 1 == bpf_get_smp_processor_id())
+			continue;
+		look->track = m->track;
+		look->since_ns = m->first_due_ns;
+		look->family = family;
+		look->cpu = cpu - 1;
+		look->ran = 0;
+		bpf_loop(IPMP_GROUP_MEMBERS, look_at_cpu, look, 0);
+		if (!look->ran)
+			return false;
+	}
+	return true;
+}
+
+/* Clears a bit of the word, only if another of the fit ones stays; returns the word that it
+ * changed, or 0.
+ */
+static __always_inline __u64 take_out(struct ipmp_track *track, __u32 bit, __u32 fit)
+{
+	for (int i = 0; i < VERDICT_RACES; i++) {
+		__u64 old = track->word;
+		__u32 usable = (__u32)old;
+
+		if (!(usable & bit) || !(usable & fit & ~bit))
+			return 0;
+		if (__sync_val_compare_and_swap(&track->word, old, old & ~(__u64)bit) == old)
+			return old;
+	}
+	count(IPMP_R_RACED);
+	return 0;
+}
+
+/* What a verdict tells, but for what the word said. */
+struct finding {
+	struct ipmp_member *member;
+	struct ipmp_instance *inst;
+	struct misses *misses;
+	__u64 word; /* before */
+	__u32 kind;
+	__u32 instance;
+	__u32 both;
+	__u32 pad;
+};
+
+static __always_inline void tell(struct finding *f)
+{
+	struct ipmp_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count(IPMP_R_RING_FULL);
+		return;
+	}
+	event->kind = f->kind;
+	event->group = f->member->group;
+	event->member = f->instance / IPMP_FAMILIES;
+	event->family = f->instance % IPMP_FAMILIES;
+	event->bit = f->member->bit;
+	event->both = f->both;
+	event->guarded = f->inst->stage == IPMP_STAGE_WAITED;
+	event->generation = f->word >> 32;
+	event->usable = (__u32)f->word;
+	if (f->kind == IPMP_EVENT_VERDICT)
+		event->usable &= ~(1U << (f->member->bit & 31));
+	event->round = f->misses->newest;
+	event->acked = f->inst->acked;
+	event->misses = f->misses->count;
+	event->limit = f->inst->limit;
+	event->pad = 0;
+	event->last_reply_ns = f->inst->last_reply_ns;
+	event->suspected_ns = f->inst->suspected_ns;
+	event->verdict_ns = bpf_ktime_get_ns();
+	/* The reader sleeps, and this is what it waits for. */
+	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+/* Ends a suspicion, for whatever reason. */
+static __always_inline void acquit(struct ipmp_instance *inst, enum ipmp_reason reason)
+{
+	inst->suspect = 0;
+	inst->stage = IPMP_STAGE_NONE;
+	count(reason);
+}
+
+/* The loops of a confirmation run one after the other; the stack of the whole call chain is 512
+ * bytes.
+ */
+union confirmation {
+	struct cpu_look look;
+	struct answering answering;
+	struct survey survey;
+};
+
+/* The second look at a suspect: clear it, wait once, or take the verdict. */
+__noinline int ipmp_confirm(__u32 instance)
+{
+	__u32 number = instance / IPMP_FAMILIES, family = instance % IPMP_FAMILIES, track_key, bit;
+	struct ipmp_instance *inst = bpf_map_lookup_elem(&instances, &instance);
+	struct ipmp_member *member = bpf_map_lookup_elem(&members, &number);
+	struct ipmp_track *track;
+	struct misses m = {};
+	union confirmation u = {};
+	struct survey *s = &u.survey;
+	struct finding f = {};
+
+	if (!inst || !member) {
+		count(IPMP_R_LOOKUP);
+		return 0;
+	}
+	if (!inst->suspect)
+		return 0;
+	track_key = member->group * IPMP_FAMILIES + family;
+	track = bpf_map_lookup_elem(&tracks, &track_key);
+	if (!track) {
+		count(IPMP_R_LOOKUP);
+		return 0;
+	}
+	m.track = track;
+	m.inst = inst;
+	m.now = bpf_ktime_get_ns();
+	count_misses(&m);
+	if (!inst->limit || m.count < inst->limit) {
+		acquit(inst, IPMP_R_CLEARED);
+		return 0;
+	}
+	if (inst->stage != IPMP_STAGE_WAITED && !reply_cpus_ran(&m, family, &u.look)) {
+		inst->stage = IPMP_STAGE_WAITED;
+		count(IPMP_R_GUARD_CPU);
+		confirm_later(instance, track->interval_ns);
+		return 0;
+	}
+	if (!enough_targets(&m, &u.answering)) {
+		acquit(inst, IPMP_R_GUARD_TARGETS);
+		return 0;
+	}
+	bit = 1U << (member->bit & 31);
+	s->fit = 0;
+	s->track = track;
+	s->family = family;
+	s->bit = member->bit;
+	s->usable = (__u32)track->word;
+	s->missed = inst->recent_missed + m.count;
+	s->acked = inst->acked;
+	bpf_loop(IPMP_GROUP_MEMBERS, survey_sibling, s, 0);
+
+	f.member = member;
+	f.inst = inst;
+	f.misses = &m;
+	f.instance = instance;
+	f.word = take_out(track, bit, s->fit);
+	if (!f.word) {
+		f.word = track->word;
+		if (s->usable & ~bit) {
+			/* Others are usable, but none is clearly better: go on judging. */
+			acquit(inst, IPMP_R_GUARD_SURVIVOR);
+			return 0;
+		}
+		if (!(s->usable & bit)) {
+			acquit(inst, IPMP_R_CLEARED);
+			return 0;
+		}
+		/* The suspicion stands, so that this is told once; judge() renews it. */
+		f.kind = IPMP_EVENT_LAST;
+		count(IPMP_R_LAST);
+		tell(&f);
+		inst->stage = IPMP_STAGE_TOLD;
+		inst->suspected_ns = m.now;
+		return 0;
+	}
+	if (inst->flags & IPMP_TAKES_BOTH) {
+		track_key ^= 1;
+		track = bpf_map_lookup_elem(&tracks, &track_key);
+		if (track && take_out(track, bit, s->fit))
+			f.both = 1;
+	}
+	f.kind = IPMP_EVENT_VERDICT;
+	tell(&f);
+	acquit(inst, IPMP_R_VERDICT);
+	return 0;
+}
+
+/* First look at one usable member of a track, when a sibling has replied. */
+__noinline int ipmp_judge(__u32 track_key, __u32 bit, __u64 now)
+{
+	struct ipmp_track *track = bpf_map_lookup_elem(&tracks, &track_key);
+	struct ipmp_instance *inst;
+	struct misses m = {};
+	__u32 key;
+
+	if (!track) {
+		count(IPMP_R_LOOKUP);
+		return 0;
+	}
+	key = track->member[bit & (IPMP_GROUP_MEMBERS - 1)] * IPMP_FAMILIES + (track_key & 1);
+	inst = bpf_map_lookup_elem(&instances, &key);
+	if (!inst) {
+		count(IPMP_R_LOOKUP);
+		return 0;
+	}
+	if (!inst->limit)
+		return 0;
+	m.track = track;
+	m.inst = inst;
+	m.now = now;
+	count_misses(&m);
+	if (m.count < inst->limit) {
+		if (inst->suspect && (inst->stage == IPMP_STAGE_TOLD || confirm_rounds() == 1))
+			acquit(inst, IPMP_R_CLEARED);
+		return 0;
+	}
+	if (inst->suspect && inst->stage != IPMP_STAGE_TOLD) {
+		if (newer(m.newest, inst->suspect + confirm_rounds() - 1))
+			confirm_overdue(key);
+		return 0;
+	}
+	if (inst->suspect) {
+		__s64 age = now - inst->suspected_ns;
+
+		if (age < VERDICT_RENEW_NS ||
+		    age < (__s64)VERDICT_RENEW_ROUNDS * track->interval_ns)
+			return 0;
+	}
+	inst->suspected_ns = now;
+	inst->suspect = m.newest;
+	inst->stage = IPMP_STAGE_SUSPECTED;
+	inst->suspicions++;
+	count(IPMP_R_SUSPECT);
+	confirm_later(key, 0);
+	return 0;
+}
+
+#endif
