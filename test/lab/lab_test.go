@@ -21,6 +21,8 @@ import (
 func seeded(t *testing.T, opts Options) *Lab {
 	t.Helper()
 	l := Start(t, opts)
+	// Without a daemon every interface answers ARP for every address of the host.
+	require.NoError(t, l.Host.Sysctl("ipv4/conf/all/arp_ignore", "1"))
 	for i, m := range l.Members {
 		require.NoError(t, l.Host.AddAddr(m.Name, netip.PrefixFrom(TestAddr(i), 24).String()))
 	}
