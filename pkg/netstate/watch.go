@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netstate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Change is a set of what changed.
+type Change uint8
+
+const (
+	Links Change = 1 << iota
+	Addresses
+	Routes
+	Nexthops
+	Neighbors
+	// Resynced: everything was listed anew; anything may have changed.
+	Resynced
+
+	All = Links | Addresses | Routes | Nexthops | Neighbors
+)
+
+const (
+	// settle is how long route messages may gather before the tables are listed: one ip command
+	// or one failover is one listing.
+	settle = 2 * time.Millisecond
+	// A table that takes long to list is listed so much more seldom.
+	listShare    = 10
+	readBatch    = 256
+	retryListing = 100 * time.Millisecond
+)
+
+// Options of a Watcher. The zero value is what the daemon uses.
+type Options struct {
+	// Buffer of the subscription in bytes; 0: 4 MiB.
+	Buffer int
+	// KeepRoute says which routes matter; nil: all. The others are in no snapshot and, more
+	// important where a routing daemon keeps a full table, cause no listing when they change.
+	KeepRoute func(*Route) bool
+	// Log; nil: none.
+	Log *slog.Logger
+}
+
+// Watcher knows the host's network state.
+type Watcher struct {
+	opt     Options
+	log     *slog.Logger
+	file    *os.File // the subscription
+	raw     syscall.RawConn
+	list    *lister
+	changes chan Change
+
+	// Run's own
+	stale  Change // to be listed
+	relist time.Time
+	rest   time.Time // not before
+
+	mu    sync.Mutex
+	table table
+	snap  *Snapshot // nil: to be made
+}
+
+// Open subscribes, then lists: its Snapshot is complete when it returns. Run keeps it so.
+func Open(opt Options) (*Watcher, error) {
+	if opt.Buffer == 0 {
+		opt.Buffer = 4 << 20
+	}
+	w := &Watcher{opt: opt, log: opt.Log, changes: make(chan Change, 1)}
+	if w.log == nil {
+		w.log = slog.New(slog.DiscardHandler)
+	}
+	fd, err := subscribe(opt.Buffer, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_NEXTHOP)
+	if err != nil {
+		return nil, err
+	}
+	w.file = os.NewFile(uintptr(fd), "rtnetlink")
+	if w.raw, err = w.file.SyscallConn(); err == nil {
+		w.list, err = openLister()
+	}
+	if err == nil {
+		err = w.listNow(All)
+	}
+	if err != nil {
+		_ = w.Close()
+		return nil, err
+	}
+	w.notify(All | Resynced)
+	return w, nil
+}
+
+// subscribe opens a non-blocking socket that hears the groups.
+func subscribe(buffer int, groups ...int) (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return -1, fmt.Errorf("open netlink socket: %w", err)
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer) // without CAP_NET_ADMIN of the first namespace
+	}
+	err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	for _, g := range groups {
+		if err == nil {
+			err = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, g)
+		}
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("subscribe to netlink: %w", err)
+	}
+	return fd, nil
+}
+
+// Close gives the sockets back, after Run has returned.
+func (w *Watcher) Close() error {
+	err := w.file.Close()
+	if w.list != nil {
+		err = errors.Join(err, w.list.close())
+	}
+	return err
+}
+
+// Snapshot is the state as of now.
+func (w *Watcher) Snapshot() *Snapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.snap == nil {
+		w.snap = w.table.snapshot()
+	}
+	return w.snap
+}
+
+// Changes delivers what changed since the last receive, added up. The snapshot taken after a
+// receive has it. It is never closed.
+func (w *Watcher) Changes() <-chan Change { return w.changes }
+
+// notify never blocks: there is one sender, and it takes an unread notice back to add to it.
+func (w *Watcher) notify(c Change) {
+	if c == 0 {
+		return
+	}
+	select {
+	case old := <-w.changes:
+		c |= old
+	default:
+	}
+	w.changes <- c
+}
+
+// Run follows the host until ctx ends. Errors in reading are logged and answered by a listing.
+func (w *Watcher) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	buf := make([]byte, 64<<10)
+	for ctx.Err() == nil {
+		changed, err := w.read(buf)
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if ctx.Err() != nil {
+				return nil
+			}
+		case errors.Is(err, os.ErrClosed):
+			return fmt.Errorf("follow netlink: %w", err)
+		default:
+			w.log.Warn("netlink messages lost; listing everything", "error", err)
+			w.drain(buf)
+			w.stale |= All | Resynced
+		}
+		w.notify(changed &^ (Routes | Nexthops)) // these when they are listed
+		w.stale |= changed & (Routes | Nexthops)
+		w.update(ctx)
+	}
+	return nil
+}
+
+// update lists what is stale when its time has come, and sets the alarm for when it has not.
+func (w *Watcher) update(ctx context.Context) {
+	now := time.Now()
+	if w.stale == 0 {
+		w.alarm(ctx, time.Time{})
+		return
+	}
+	if w.relist.IsZero() {
+		w.relist = now.Add(settle)
+		if w.rest.After(w.relist) {
+			w.relist = w.rest
+		}
+	}
+	due := w.relist
+	if w.stale&Resynced != 0 {
+		due = w.rest // after a loss nothing is certain: no settling
+	}
+	if now.Before(due) {
+		w.alarm(ctx, due)
+		return
+	}
+	what := w.stale
+	w.stale, w.relist = 0, time.Time{}
+	if err := w.listNow(what); err != nil {
+		w.log.Warn("network state not listed; trying again", "error", err)
+		w.stale |= what
+		w.rest = time.Now().Add(retryListing)
+		w.relist = w.rest
+		w.alarm(ctx, w.rest)
+		return
+	}
+	w.rest = time.Now().Add(listShare * time.Since(now))
+	w.alarm(ctx, time.Time{})
+}
+
+// alarm makes the next read return at t. The deadline that ctx's end sets must win.
+func (w *Watcher) alarm(ctx context.Context, t time.Time) {
+	_ = w.file.SetReadDeadline(t)
+	if ctx.Err() != nil {
+		_ = w.file.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// read waits for messages and takes in those that are there, up to a batch.
+func (w *Watcher) read(buf []byte) (changed Change, err error) {
+	var failed error
+	first := true
+	err = w.raw.Read(func(fd uintptr) bool {
+		for range readBatch {
+			n, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
+			switch {
+			case errors.Is(err, unix.EINTR):
+				continue
+			case errors.Is(err, unix.EAGAIN):
+				return !first // wait, unless something was read
+			case err != nil:
+				failed = err
+				return true
+			}
+			first = false
+			w.mu.Lock()
+			err = messages(buf[:n], func(h header, body []byte) error {
+				c, err := w.take(h, body)
+				changed |= c
+				return err
+			})
+			if changed != 0 {
+				w.snap = nil
+			}
+			w.mu.Unlock()
+			if err != nil {
+				failed = err
+				return true
+			}
+		}
+		return true
+	})
+	return changed, errors.Join(failed, err)
+}
+
+// drain throws away what is left after a loss. What it says is older than the listing to come,
+// and what would correct it may be among what was lost.
+func (w *Watcher) drain(buf []byte) {
+	_ = w.raw.Control(func(fd uintptr) {
+		for {
+			_, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	})
+}
+
+// take applies one message. Routes and Nexthops in the answer mean: list them.
+func (w *Watcher) take(h header, body []byte) (Change, error) {
+	t := &w.table
+	switch h.typ {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		if len(body) > 0 && body[0] != unix.AF_UNSPEC {
+			return 0, nil // a bridge's view of its port
+		}
+		l, err := parseLink(body)
+		if err != nil {
+			return 0, err
+		}
+		if h.typ == unix.RTM_DELLINK {
+			return t.deleteLink(l.Index), nil
+		}
+		return t.addLink(l), nil
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		x, err := parseAddress(body)
+		if err != nil {
+			return 0, err
+		}
+		if h.typ == unix.RTM_DELADDR {
+			t.deleteAddress(x)
+			return Addresses | Routes, nil
+		}
+		t.addAddress(x)
+		return Addresses, nil
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		n, ok, err := parseNeighbor(body)
+		if !ok || err != nil {
+			return 0, err
+		}
+		if h.typ == unix.RTM_DELNEIGH {
+			delete(t.neighbors, neighborKey{n.Link, n.IP})
+		} else {
+			t.neighbors[neighborKey{n.Link, n.IP}] = n
+		}
+		return Neighbors, nil
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		r, ok, err := parseRoute(body)
+		if !ok || err != nil || w.opt.KeepRoute != nil && !w.opt.KeepRoute(&r) {
+			return 0, err
+		}
+		return Routes, nil
+	case unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
+		return Nexthops | Routes, nil
+	}
+	return 0, nil
+}
+
+// listNow lists the tables in what and swaps them in together, or changes nothing.
+func (w *Watcher) listNow(what Change) (err error) {
+	var t table
+	step := func(c Change, list func() error) {
+		if err == nil && what&c != 0 {
+			err = list()
+		}
+	}
+	var links []Link
+	var addresses []Address
+	var neighbors []Neighbor
+	step(Links, func() (err error) { links, err = w.list.links(); return })
+	step(Addresses, func() (err error) { addresses, err = w.list.addresses(); return })
+	step(Nexthops, func() (err error) { t.nexthops, err = w.list.nexthops(); return })
+	step(Routes, func() (err error) { t.routes, err = w.list.routes(w.opt.KeepRoute); return })
+	step(Neighbors, func() (err error) { neighbors, err = w.list.neighbors(); return })
+	if err != nil {
+		return err
+	}
+	sortRoutes(t.routes)
+	sortNexthops(t.nexthops)
+
+	w.mu.Lock()
+	changed := what &^ (Routes | Nexthops)
+	if what&Links != 0 {
+		w.table.setLinks(links)
+	}
+	if what&Addresses != 0 {
+		w.table.setAddresses(addresses)
+	}
+	if what&Neighbors != 0 {
+		w.table.setNeighbors(neighbors)
+	}
+	if what&Routes != 0 && !slices.EqualFunc(w.table.routes, t.routes, sameRoute) {
+		w.table.routes = t.routes
+		changed |= Routes
+	}
+	if what&Nexthops != 0 && !slices.EqualFunc(w.table.nexthops, t.nexthops, sameNexthop) {
+		w.table.nexthops = t.nexthops
+		changed |= Nexthops
+	}
+	w.snap = nil
+	w.mu.Unlock()
+	w.notify(changed)
+	return nil
+}
