@@ -12,9 +12,9 @@ static __always_inline void confirm_later(__u32 instance, __u64 delay)
 {
 }
 
-static __always_inline void confirm_overdue(__u32 instance)
+static __always_inline bool confirm_overdue(__u32 instance)
 {
-	ipmp_confirm(instance);
+	return true;
 }
 
 static __always_inline __u32 confirm_rounds(void)

@@ -51,9 +51,10 @@ static __always_inline void confirm_later(__u32 instance, __u64 delay)
 		count(IPMP_R_TIMER_START);
 }
 
-static __always_inline void confirm_overdue(__u32 instance)
+static __always_inline bool confirm_overdue(__u32 instance)
 {
 	confirm_later(instance, 0);
+	return false;
 }
 
 static __always_inline __u32 confirm_rounds(void)

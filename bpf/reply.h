@@ -110,8 +110,12 @@ struct judge_walk {
 
 static long judge_other(__u32 i, struct judge_walk *w)
 {
-	if (w->others & (1U << (i & 31)))
-		ipmp_judge(w->track, i, w->now);
+	if (w->others & (1U << (i & 31))) {
+		__u32 suspect = ipmp_judge(w->track, i, w->now);
+
+		if (suspect)
+			ipmp_confirm(suspect - 1);
+	}
 	return w->others >> (i & 31) <= 1;
 }
 

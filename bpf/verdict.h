@@ -22,10 +22,10 @@ enum verdict_limit {
 /* Starts the confirmation of a suspicion, delay ns from now. One of two makers provides it. */
 static __always_inline void confirm_later(__u32 instance, __u64 delay);
 /* After how many more answered rounds a judgement confirms a suspicion itself (without timers), or
- * starts the timer again, should it not have started (with them).
+ * starts the timer again, should it not have started (with them). True: confirm now.
  */
 static __always_inline __u32 confirm_rounds(void);
-static __always_inline void confirm_overdue(__u32 instance);
+static __always_inline bool confirm_overdue(__u32 instance);
 
 /* Newer, by signed difference: rounds wrap, and stamps of other CPUs may be ahead of ours. */
 static __always_inline bool newer(__u32 a, __u32 b)
@@ -353,7 +353,9 @@ __noinline int ipmp_confirm(__u32 instance)
 	return 0;
 }
 
-/* First look at one usable member of a track, when a sibling has replied. */
+/* First look at one usable member of a track, when a sibling has replied. Returns the number of the
+ * instance, plus one, if it is to be confirmed now; the caller does, for the sake of the stack.
+ */
 __noinline int ipmp_judge(__u32 track_key, __u32 bit, __u64 now)
 {
 	struct ipmp_track *track = bpf_map_lookup_elem(&tracks, &track_key);
@@ -384,7 +386,7 @@ __noinline int ipmp_judge(__u32 track_key, __u32 bit, __u64 now)
 	}
 	if (inst->suspect && inst->stage != IPMP_STAGE_TOLD) {
 		if (newer(m.newest, inst->suspect + confirm_rounds() - 1))
-			confirm_overdue(key);
+			return confirm_overdue(key) ? key + 1 : 0;
 		return 0;
 	}
 	if (inst->suspect) {
