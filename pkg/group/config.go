@@ -18,8 +18,8 @@ type Config struct {
 type MemberConfig struct {
 	Name    string
 	Standby bool
-	// Probed says which families have probes. A family without follows the other; without any,
-	// the member is judged by its link, or by Health events if detect sends some.
+	// Probed says which families have probes: a source and a target. A family without follows the
+	// other; without any, the member is judged by its link, or by HealthChanged if detect sends it.
 	Probed [Families]bool
 }
 

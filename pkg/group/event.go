@@ -47,9 +47,8 @@ type GroupFailed struct {
 	Detail string
 }
 
-// GroupRepaired: members answer again, but it is not said which. Where some member is usable
-// already it changes nothing; else every member that failed only with its group is Unknown again.
-// Not needed where HealthChanged says which member answers: the first one ends the group failure.
+// GroupRepaired: some member is usable again, and its own finding follows. That finding ends the
+// group failure, because only it says where the addresses can go; so this one changes nothing.
 type GroupRepaired struct{}
 
 // ProbingChanged: probes of a family began (a target was found) or ended.

@@ -36,6 +36,10 @@ type verdict struct {
 	both bool
 	// group: failed only because the group did.
 	group bool
+	// blank: failed along with the link or the group, and nothing was known of it before. When the
+	// other family is good, nothing is known of it again: a LAN without one IPv6 target says
+	// nothing of IPv6, before a failure and after it.
+	blank bool
 }
 
 type reason struct {
@@ -82,28 +86,36 @@ func (m *member) judge(f int) (State, reason) {
 	}
 }
 
-// settled: there is no better verdict to wait for.
-func (m *member) settled(f int) bool {
-	return m.state[f] == StateOK || !m.probed[IPv4] && !m.probed[IPv6]
-}
-
 // judge lets states and the sets of usable and ready members follow from what is known.
 func (g *Group) judge() {
-	for f := range g.set {
-		g.set[f].usable, g.set[f].ready = 0, 0
-	}
+	var answered [Families]bool
 	for i := range g.members {
 		m := &g.members[i]
 		for f := range m.state {
 			m.state[f], m.why[f] = m.judge(f)
+			answered[f] = answered[f] || m.state[f] == StateOK
+		}
+	}
+	for f := range g.set {
+		g.set[f].usable, g.set[f].ready = 0, 0
+		for i := range g.members {
+			m := &g.members[i]
 			if m.state[f] == StateOK || m.state[f] == StateUnknown && m.link == LinkUp {
 				g.set[f].usable |= bit(i)
-				if m.settled(f) {
+				if m.settled(f, answered[f]) {
 					g.set[f].ready |= bit(i)
 				}
 			}
 		}
 	}
+}
+
+// settled: there is no better verdict to wait for. It is ok; or it has no probes; or nobody in the
+// group has an answer in this family, and the other family shows that the member is good.
+func (m *member) settled(f int, answered bool) bool {
+	return m.state[f] == StateOK ||
+		!m.probed[IPv4] && !m.probed[IPv6] ||
+		!answered && m.state[1-f] == StateOK
 }
 
 // refuse an offline that leaves a family, which this member could carry, without a member.
@@ -126,7 +138,7 @@ func (g *Group) apply(ev Event) bool {
 	case GroupFailed:
 		return g.fail(e)
 	case GroupRepaired:
-		return g.forgetGroupVerdicts(func(int) bool { return g.Usable(Both) == 0 })
+		return false // see its comment
 	case HealthChanged:
 		return g.valid(e.Member) && g.members[e.Member].hear(e)
 	case LinkChanged:
@@ -155,14 +167,24 @@ func (m *member) hear(e HealthChanged) bool {
 		if e.Health == Failed {
 			v.reason = reason{e.Cause, e.Detail}
 			v.both = e.Cause == CauseLink
+			v.blank = e.Family == Both && m.verdict[f].isBlank()
 		} else {
-			// The link carries replies, so it does not hold the other family down any more;
-			// that one's own verdict stands.
-			m.verdict[1-f].both = false
+			m.verdict[1-f].release()
 		}
 		m.verdict[f] = v
 	}
 	return m.verdict != old
+}
+
+func (v *verdict) isBlank() bool { return v.health == Unknown || v.blank }
+
+// release: the other family is not failed, so the link carries frames and takes nobody along any
+// more. This family's own verdict stands, if it ever had one.
+func (v *verdict) release() {
+	v.both = false
+	if v.blank {
+		*v = verdict{}
+	}
 }
 
 func (m *member) hearLink(e LinkChanged) bool {
@@ -219,24 +241,22 @@ func (g *Group) fail(e GroupFailed) bool {
 		m := &g.members[i]
 		for f := range m.verdict {
 			if m.state[f] != StateFailed && m.state[f] != StateMissing && m.verdict[f].health != Failed {
-				m.verdict[f] = verdict{health: Failed, reason: reason{e.Cause, e.Detail}, group: true}
+				blank := m.verdict[f].isBlank()
+				m.verdict[f] = verdict{Failed, reason{e.Cause, e.Detail}, false, true, blank}
 			}
 		}
 	}
 	return true
 }
 
-// forgetGroupVerdicts of the members that the function names.
-func (g *Group) forgetGroupVerdicts(of func(member int) bool) bool {
-	changed := false
+// forgetOffline lets members that are offline forget that they failed with the group.
+func (g *Group) forgetOffline() {
 	for i := range g.members {
 		m := &g.members[i]
 		for f := range m.verdict {
-			if m.verdict[f].group && of(i) {
+			if m.offline && m.verdict[f].group {
 				m.verdict[f] = verdict{}
-				changed = true
 			}
 		}
 	}
-	return changed
 }

@@ -82,7 +82,6 @@ func (m *member) change(i int, f Family, old [Families]State) MemberChanged {
 func (g *Group) records(ev Event, moves []Move) []Record {
 	subject := subjectOf(ev)
 	var entries []Record
-	groupEntry := false
 	switch ev.(type) {
 	case Offline:
 		entries = append(entries, Record{Kind: KindOffline, Member: subject, Family: Both, Cause: CauseAdmin})
@@ -91,13 +90,12 @@ func (g *Group) records(ev Event, moves []Move) []Record {
 	case GroupFailed:
 		entries = append(entries, Record{Kind: KindGroupFailure, Member: -1, Family: Both,
 			Cause: g.failureCause, Detail: g.failureDetail})
-		groupEntry = true
 	}
 	if usable := g.Usable(Both); g.failure && usable != 0 {
 		entries = append(entries, g.groupRepair(subject, usable))
 	}
 	for i := range g.members {
-		entries = append(entries, g.memberRecords(i, groupEntry)...)
+		entries = append(entries, g.memberRecords(i)...)
 	}
 	return g.attribute(entries, subject, moves)
 }
@@ -108,20 +106,20 @@ func (g *Group) groupRepair(subject int, usable uint32) Record {
 		subject = bits.TrailingZeros32(usable)
 	}
 	g.failure = false
-	g.forgetGroupVerdicts(func(i int) bool { return g.members[i].offline })
+	g.forgetOffline()
 	return Record{Kind: KindGroupRepair, Member: subject, Family: Both, Cause: g.failureCause, Detail: g.failureDetail}
 }
 
 // memberRecords: one failover for the families that failed, one repair for those usable again.
 // What failed with its group has no entry of its own, but its repair has.
-func (g *Group) memberRecords(i int, withGroup bool) []Record {
+func (g *Group) memberRecords(i int) []Record {
 	m := &g.members[i]
 	var failed, repaired []int
 	for f, state := range m.state {
 		switch {
-		case !m.recorded[f] && state.broken():
+		case !m.recorded[f] && state.broken() && !m.offline:
 			m.recorded[f], m.lastWhy[f] = true, m.why[f]
-			if !withGroup {
+			if state == StateMissing || !m.verdict[m.source(f)].group {
 				failed = append(failed, f)
 			}
 		case m.recorded[f] && g.set[f].usable&bit(i) != 0:
