@@ -63,11 +63,12 @@ const (
 	// FindGroupFailed: no member answers, or none has link. All its members count as failed;
 	// nothing moves.
 	FindGroupFailed
-	// FindGroupRepaired: at least one member is usable again; its own finding follows.
+	// FindGroupRepaired: at least one member is usable again; its own finding came before.
 	FindGroupRepaired
 )
 
-// Finding is one decision of a Tracker, with its reason.
+// Finding is one decision of a Tracker, with its reason. Family is Both where the member's other
+// family has no probes and follows.
 type Finding struct {
 	Kind   FindingKind
 	Member int // number; -1: the group
