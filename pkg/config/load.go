@@ -86,6 +86,9 @@ func (d *decoder) syntax() (root ast.Node, err error) {
 	switch {
 	case errors.As(err, &syntax) && syntax.GetToken() != nil:
 		p := syntax.GetToken().Position
+		if column := indentTab(d.line(p.Line)); column > 0 {
+			return nil, d.errorAt(Pos{p.Line, column}, "use spaces", "the line is indented with a tab")
+		}
 		return nil, d.errorAt(Pos{p.Line, p.Column}, "correct the YAML", "%s", oneLine(syntax.GetMessage()))
 	case err != nil:
 		return nil, d.errorAt(Pos{1, 1}, "correct the YAML", "%s", oneLine(err.Error()))
@@ -161,12 +164,27 @@ func validPrefix(text []byte) []byte {
 	return text
 }
 
-// errorAt makes the error for a place; the place is held inside the text, so that an editor can
-// always jump to it.
+// indentTab is the column of the tab that a line is indented with; 0 is none.
+func indentTab(line string) int {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	return 1 + strings.IndexByte(indent, '\t')
+}
+
+// line returns a line of the text; lines count from 1 and end as YAML has it.
+func (d *decoder) line(n int) string {
+	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(d.data))
+	for line := range strings.SplitSeq(text, "\n") {
+		if n--; n == 0 {
+			return line
+		}
+	}
+	return ""
+}
+
+// errorAt makes the error for a place. The YAML library puts some places just behind the text; the
+// column is held to the line, so that an editor can always jump there.
 func (d *decoder) errorAt(at Pos, advice, format string, args ...any) error {
-	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(d.data)), "\n")
-	at.Line = min(max(at.Line, 1), len(lines))
-	at.Column = min(max(at.Column, 1), utf8.RuneCountInString(lines[at.Line-1])+1)
+	at.Column = min(at.Column, utf8.RuneCountInString(d.line(at.Line))+1)
 	return &Error{File: d.file, Line: at.Line, Column: at.Column, Cause: fmt.Sprintf(format, args...), Advice: advice}
 }
 
