@@ -45,13 +45,7 @@ func (g *Group) activate(old [Families]sets, online bool) {
 				}
 			}
 		}
-		// A standby is let go when the member that it stood in for is proved good, not before.
-		for i := range each(s.ready &^ old[f].ready & s.active) {
-			others := s.active & s.ready &^ bit(i)
-			if !g.cfg.Members[i].Standby && bits.OnesCount32(others) >= g.normal {
-				g.letGoOne(f, others)
-			}
-		}
+		g.letGo(f)
 		g.neverNone(f)
 	}
 }
@@ -88,13 +82,15 @@ func (g *Group) activateOne(f int, standbysOnly bool) bool {
 	return false
 }
 
-// letGoOne standby of the mask: the last in file order, as the first is called first.
-func (g *Group) letGoOne(f int, of uint32) {
+// letGo standbys that stand in for nobody: N others are active and proved good. The last in file
+// order goes first, as the first is called first.
+func (g *Group) letGo(f int) {
 	for i := len(g.members) - 1; i >= 0; i-- {
-		if of&bit(i) != 0 && g.cfg.Members[i].Standby {
+		s := g.set[f]
+		others := s.active & s.ready &^ bit(i)
+		if g.cfg.Members[i].Standby && s.active&bit(i) != 0 && bits.OnesCount32(others) >= max(g.normal, 1) {
 			g.members[i].inactive[f] = true
 			g.refreshActive(f)
-			return
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (g *Group) report(now time.Duration, ev Event, old snapshot, moves []Move) 
 	if g.state != old.state {
 		actions = append(actions, GroupChanged{old.state, g.state})
 	}
-	for _, r := range g.records(ev, moves) {
+	for _, r := range g.records(ev, old.set, moves) {
 		actions = append(actions, r)
 	}
 	return actions
@@ -79,7 +79,7 @@ func (m *member) change(i int, f Family, old [Families]State) MemberChanged {
 }
 
 // records are the history entries of one step (contract section 4). Each move is in one of them.
-func (g *Group) records(ev Event, moves []Move) []Record {
+func (g *Group) records(ev Event, old [Families]sets, moves []Move) []Record {
 	subject := subjectOf(ev)
 	var entries []Record
 	switch ev.(type) {
@@ -95,7 +95,7 @@ func (g *Group) records(ev Event, moves []Move) []Record {
 		entries = append(entries, g.groupRepair(subject, usable))
 	}
 	for i := range g.members {
-		entries = append(entries, g.memberRecords(i)...)
+		entries = append(entries, g.memberRecords(i, old)...)
 	}
 	return g.attribute(entries, subject, moves)
 }
@@ -112,13 +112,16 @@ func (g *Group) groupRepair(subject int, usable uint32) Record {
 
 // memberRecords: one failover for the families that failed, one repair for those usable again.
 // What failed with its group has no entry of its own, but its repair has.
-func (g *Group) memberRecords(i int) []Record {
+func (g *Group) memberRecords(i int, old [Families]sets) []Record {
 	m := &g.members[i]
 	var failed, repaired []int
 	for f, state := range m.state {
 		switch {
-		case !m.recorded[f] && state.broken() && !m.offline:
+		case !m.recorded[f] && !m.offline && (state.broken() || old[f].usable&bit(i)&^g.set[f].usable != 0):
 			m.recorded[f], m.lastWhy[f] = true, m.why[f]
+			if !state.broken() {
+				m.lastWhy[f].cause = CauseLink // no verdict, and now not known to have link
+			}
 			if state == StateMissing || !m.verdict[m.source(f)].group {
 				failed = append(failed, f)
 			}
@@ -129,7 +132,7 @@ func (g *Group) memberRecords(i int) []Record {
 	}
 	var entries []Record
 	if len(failed) > 0 {
-		why := m.why[failed[0]]
+		why := m.lastWhy[failed[0]]
 		entries = append(entries, Record{KindFailover, i, familiesOf(failed), why.cause, why.detail, nil})
 	}
 	if len(repaired) > 0 {

@@ -168,14 +168,14 @@ func (s *script) action(a Action) string {
 	}
 }
 
-func (s *script) text(actions []Action) []string {
+func (s *script) text(actions []Action) string {
 	var lines []string
 	for _, a := range actions {
 		if l := s.action(a); l != "" {
 			lines = append(lines, l)
 		}
 	}
-	return lines
+	return strings.Join(lines, "; ")
 }
 
 // state writes "A ok* B failed S ok a1@A": * active in both families, 4 or 6 in one; an address
@@ -209,19 +209,28 @@ func line(words ...string) string {
 	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
 }
 
-// row of a table: an event, what it brings about, and what the group is then.
-type row struct {
-	rule  string // and where it is written
-	event string
-	want  []string
-	state string
+// row of a table: a rule, an event, what it brings about, and what the group is then. State is kept
+// from row to row.
+type row struct{ rule, event, want, state string }
+
+// scenario is a rule and where it is written; a group, what New does with it, and the rows.
+type scenario struct {
+	rule, group, start, state string
+	rows                      []row
 }
 
-func (s *script) run(rows []row) {
-	for _, r := range rows {
-		s.now += time.Second
-		actions := s.g.Step(s.now, s.event(r.event))
-		require.Equal(s.t, r.want, s.text(actions), "%s: %s", r.rule, r.event)
-		require.Equal(s.t, r.state, s.state(), "%s: %s", r.rule, r.event)
+func runScenarios(t *testing.T, scenarios []scenario) {
+	for _, sc := range scenarios {
+		t.Run(sc.rule, func(t *testing.T) {
+			s, actions := newScript(t, sc.group)
+			require.Equal(t, sc.start, s.text(actions))
+			require.Equal(t, sc.state, s.state())
+			for _, r := range sc.rows {
+				s.now += time.Second
+				actions := s.g.Step(s.now, s.event(r.event))
+				require.Equal(t, r.want, s.text(actions), "%s: %s", r.rule, r.event)
+				require.Equal(t, r.state, s.state(), "%s: %s", r.rule, r.event)
+			}
+		})
 	}
 }
