@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// model is the host as Plan thinks with it: Observed in maps, and operations have on it the
+// effects that they have in the kernel (model_apply.go), the unwanted ones too. Each of these was
+// seen on Linux 6.18.
+type model struct {
+	links map[int]HostLink
+	// addrs in the kernel's order; one that is gone has Link 0.
+	addrs []HostAddress
+	at    map[linkPrefix]int
+	// byIP are indexes into addrs, of all links.
+	byIP map[netip.Addr][]int
+	// bySubnet are indexes into addrs by link and masked prefix; the first that is alive is the
+	// primary one.
+	bySubnet map[linkPrefix][]int
+	routes   map[routeKey][]HostRoute
+	// keys are those of routes, in the kernel's order.
+	keys []routeKey
+	// sources counts the routes that prefer a source.
+	sources   map[netip.Addr]int
+	nexthops  map[uint32]HostNexthop
+	neighbors map[linkIP]HostNeighbor
+	sysctls   map[string]string
+}
+
+type linkPrefix struct {
+	link   int
+	prefix netip.Prefix
+}
+
+type linkIP struct {
+	link int
+	ip   netip.Addr
+}
+
+// routeKey is what a route is found by; another one with the same key is behind it or replaces it.
+type routeKey struct {
+	table  uint32
+	to     netip.Prefix
+	metric uint32
+}
+
+func newModel(o *Observed) *model {
+	m := &model{
+		links:     make(map[int]HostLink, len(o.Links)),
+		at:        make(map[linkPrefix]int, len(o.Addresses)),
+		byIP:      make(map[netip.Addr][]int, len(o.Addresses)),
+		bySubnet:  make(map[linkPrefix][]int),
+		routes:    make(map[routeKey][]HostRoute, len(o.Routes)),
+		sources:   make(map[netip.Addr]int),
+		nexthops:  make(map[uint32]HostNexthop, len(o.Nexthops)),
+		neighbors: make(map[linkIP]HostNeighbor, len(o.Neighbors)),
+		sysctls:   maps.Clone(o.Sysctls),
+	}
+	for _, l := range o.Links {
+		m.links[l.Index] = l
+	}
+	for _, a := range o.Addresses {
+		m.addAddress(a)
+	}
+	for _, r := range o.Routes {
+		m.insertRoute(r)
+	}
+	for _, n := range o.Nexthops {
+		m.nexthops[n.ID] = n
+	}
+	for _, n := range o.Neighbors {
+		m.neighbors[linkIP{n.Link, n.IP}] = n
+	}
+	return m
+}
+
+// observed is the way back. Links are not changed by operations.
+func (m *model) observed(links []HostLink) Observed {
+	o := Observed{Links: links, Sysctls: m.sysctls}
+	for _, a := range m.addrs {
+		if a.Link != 0 {
+			o.Addresses = append(o.Addresses, a)
+		}
+	}
+	for _, key := range m.keys {
+		o.Routes = append(o.Routes, m.routes[key]...)
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.nexthops)) {
+		o.Nexthops = append(o.Nexthops, m.nexthops[id])
+	}
+	for _, n := range m.neighbors {
+		o.Neighbors = append(o.Neighbors, n)
+	}
+	slices.SortFunc(o.Neighbors, func(a, b HostNeighbor) int {
+		return cmp.Or(cmp.Compare(a.Link, b.Link), a.IP.Compare(b.IP))
+	})
+	return o
+}
+
+// With returns the host as it will be after ops, side effects of the kernel included; what the
+// kernel would refuse changes nothing. o itself is not changed. With it a contingency is planned
+// from the state that will be:
+//
+//	Plan(After(d, ...), o.With(Plan(d, o)))
+func (o Observed) With(ops []Op) Observed {
+	m := newModel(&o)
+	for i := range ops {
+		_ = m.apply(&ops[i]) // refused: nothing changes
+	}
+	return m.observed(o.Links)
+}
+
+func subnetOf(a HostAddress) linkPrefix { return linkPrefix{a.Link, a.Prefix.Masked()} }
+
+func (m *model) addAddress(a HostAddress) {
+	i := len(m.addrs)
+	if a.Prefix.Addr().Is4() {
+		a.Flags &^= unix.IFA_F_SECONDARY
+		if m.primary(subnetOf(a)) >= 0 {
+			a.Flags |= unix.IFA_F_SECONDARY
+		}
+	}
+	m.addrs = append(m.addrs, a)
+	m.at[linkPrefix{a.Link, a.Prefix}] = i
+	m.byIP[a.Prefix.Addr()] = append(m.byIP[a.Prefix.Addr()], i)
+	m.bySubnet[subnetOf(a)] = append(m.bySubnet[subnetOf(a)], i)
+}
+
+// primary is the index of the first address of a subnet on a link, -1 for none.
+func (m *model) primary(subnet linkPrefix) int {
+	list := m.bySubnet[subnet]
+	for len(list) > 0 && m.addrs[list[0]].Link == 0 {
+		list = list[1:] // gone since; looked at once
+	}
+	m.bySubnet[subnet] = list
+	if len(list) == 0 {
+		return -1
+	}
+	return list[0]
+}
+
+// has says whether the link has the address; IPv6 allows one length only.
+func (m *model) has(link int, p netip.Prefix) bool {
+	return m.find(link, p) >= 0
+}
+
+func (m *model) find(link int, p netip.Prefix) int {
+	if p.Addr().Is4() {
+		if i, ok := m.at[linkPrefix{link, p}]; ok {
+			return i
+		}
+		return -1
+	}
+	for _, i := range m.byIP[p.Addr()] {
+		if m.addrs[i].Link == link {
+			return i
+		}
+	}
+	return -1
+}
+
+// source says whether a route may prefer ip.
+func (m *model) source(ip netip.Addr) bool {
+	return slices.ContainsFunc(m.byIP[ip], func(i int) bool {
+		return ip.Is4() || m.addrs[i].Flags&unix.IFA_F_TENTATIVE == 0
+	})
+}
+
+// sysctl returns a key of an interface, the value of `all` and its own; not ok where the kernel has none.
+func (m *model) sysctl(family, ifname, name string) (key string, all, own int, ok bool) {
+	key = sysctlKey(family, ifname, name)
+	own, err := strconv.Atoi(m.sysctls[key])
+	if err != nil {
+		return key, 0, 0, false
+	}
+	all, err = strconv.Atoi(m.sysctls[sysctlKey(family, "all", name)])
+	return key, all, own, err == nil
+}
+
+func (m *model) promotes(link int) bool {
+	_, all, own, ok := m.sysctl("ipv4", m.links[link].Name, "promote_secondaries")
+	return ok && (all > 0 || own > 0)
+}
+
+func keyOf(r HostRoute) routeKey { return routeKey{r.Table, r.To, r.Metric} }
+
+func (m *model) insertRoute(r HostRoute) {
+	key := keyOf(r)
+	if _, known := m.routes[key]; !known {
+		m.keys = append(m.keys, key)
+	}
+	m.routes[key] = append(m.routes[key], r)
+	m.sources[r.Src]++
+}
+
+// replaced is the index of the route under key that SetRoute would replace, -1 for none: the
+// first; of IPv6 the first that does not qualify for ECMP, as ours do not, else the first.
+func (m *model) replaced(key routeKey) int {
+	list := m.routes[key]
+	if len(list) == 0 {
+		return -1
+	}
+	if key.to.Addr().Is6() {
+		if i := slices.IndexFunc(list, func(r HostRoute) bool { return r.NHID != 0 || !r.Via.IsValid() }); i >= 0 {
+			return i
+		}
+	}
+	return 0
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// addAddresses puts every data address on its owner, then the test addresses where they are
+// missing. One that is there is adopted as it stands: adding it again would interrupt traffic.
+func (p *planner) addAddresses() {
+	for i := range p.d.Groups {
+		g := &p.d.Groups[i]
+		for _, a := range g.Addresses {
+			to := p.data[a.Prefix.Addr()]
+			if to.group == g && to.owner != nil && !p.m.has(to.owner.Index, a.Prefix) {
+				p.do(p.address(AddAddress, g, to.owner, a.Prefix, "data address belongs here"))
+			}
+		}
+	}
+	for i := range p.d.Groups {
+		g := &p.d.Groups[i]
+		for j := range g.Members {
+			m := &g.Members[j]
+			for _, t := range m.Tests {
+				if p.exists(m) && !p.m.has(m.Index, t) {
+					op := p.address(AddAddress, g, m, t, "test address is missing")
+					op.Test = true
+					p.do(op)
+				}
+			}
+		}
+	}
+}
+
+func (p *planner) address(kind Kind, g *Group, m *Member, prefix netip.Prefix, why string) Op {
+	return Op{Kind: kind, Group: g.Slot, Link: m.Index, LinkName: m.Name, Prefix: prefix, Why: why}
+}
+
+// correctFlags makes IPv6 test addresses deprecated and data addresses not: only so does the
+// kernel prefer the right source. It comes after our routes, as the kernel takes its own connected
+// route away with it. Only these two flags are compared, and addresses with a lifetime are their
+// manager's. IPv4 flags cannot be changed in place and matter less: our routes name their source.
+func (p *planner) correctFlags() {
+	for _, a := range p.m.addrs {
+		ip := a.Prefix.Addr()
+		if a.Link == 0 || ip.Is4() || ip.IsLinkLocalUnicast() || a.Flags&unix.IFA_F_PERMANENT == 0 {
+			continue
+		}
+		deprecated := a.Flags&unix.IFA_F_DEPRECATED != 0
+		m, member := p.members[a.Link]
+		if to, data := p.data[ip]; member && data && to.owner == m && deprecated {
+			op := p.address(AddAddress, to.group, m, a.Prefix, "data address must not be deprecated")
+			p.do(op)
+		} else if test := p.tests[ip]; member && !data && test == m && !deprecated {
+			op := p.address(AddAddress, p.groupOf(m), m, a.Prefix, "test address must not become a source")
+			op.Test = true
+			p.do(op)
+		}
+	}
+}
+
+func (p *planner) groupOf(m *Member) *Group {
+	for i := range p.d.Groups {
+		for j := range p.d.Groups[i].Members {
+			if &p.d.Groups[i].Members[j] == m {
+				return &p.d.Groups[i]
+			}
+		}
+	}
+	return &Group{}
+}
+
+// deleteAddresses takes addresses off where they no longer belong: further copies of a data
+// address, which a half-done failover leaves, once its owner has it; and what we added and nothing
+// names any more.
+func (p *planner) deleteAddresses() {
+	for _, a := range slices.Clone(p.m.addrs) {
+		// One that went with its primary one in the meantime is no longer there.
+		if a.Link == 0 || !p.m.has(a.Link, a.Prefix) {
+			continue
+		}
+		if why := p.unwanted(a); why != "" {
+			op := Op{Kind: DeleteAddress, Link: a.Link, LinkName: p.m.links[a.Link].Name, Prefix: a.Prefix, Protocol: int(a.Proto), Why: why}
+			if to, data := p.data[a.Prefix.Addr()]; data {
+				op.Group = to.group.Slot
+			} else if m, member := p.members[a.Link]; member {
+				op.Group = p.groupOf(m).Slot
+			}
+			p.do(op)
+		}
+	}
+}
+
+// unwanted is the reason why the address must go, "" for none.
+func (p *planner) unwanted(a HostAddress) string {
+	ip := a.Prefix.Addr()
+	m, member := p.members[a.Link]
+	ours := a.Proto == Protocol
+	if to, data := p.data[ip]; data {
+		switch {
+		case to.owner == nil || !p.m.has(to.owner.Index, to.prefix):
+			return "" // never the last copy
+		case to.owner == m && (a.Prefix == to.prefix || !ours || ip.Is6()):
+			return ""
+		case to.owner == m:
+			return "its length has changed"
+		case member || ours:
+			return "it belongs to " + to.owner.Name
+		}
+		return ""
+	}
+	switch test, isTest := p.tests[ip]; {
+	case !ours:
+		return ""
+	case !isTest:
+		return "the configuration no longer names it"
+	case test != m:
+		return "test address of another member"
+	case !slices.Contains(m.Tests, a.Prefix) && ip.Is4():
+		return "its length has changed"
+	}
+	return ""
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package addr
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// gate is one way out of a group: on link (the zero via) or through one gateway, in one family.
+// All routes that go this way go through its nexthop group, so one message re-points them.
+type gate struct {
+	group  *Group
+	family int
+	via    netip.Addr
+	number int
+	// src is the preferred source of the first route that goes this way.
+	src netip.Addr
+	// standing says that its routes have a second one through the standing group.
+	standing bool
+}
+
+func (g *gate) id(what int) uint32 { return nexthopID(g.group.Slot, g.family, g.number, what) }
+
+// ours says whether id is free or carries our protocol number: that of others stays.
+func (p *planner) ours(id uint32) bool {
+	n, exists := p.m.nexthops[id]
+	return !exists || n.Protocol == Protocol
+}
+
+// setNexthops makes the device nexthops of all members that the kernel accepts one over, whether
+// they carry traffic now or not: then a failover is one message.
+func (p *planner) setNexthops(g *gate) {
+	for i := range g.group.Members {
+		m := &g.group.Members[i]
+		id := g.id(i)
+		if !p.sends(m) || !p.ours(id) {
+			continue
+		}
+		if n, ok := p.m.nexthops[id]; ok && n.Link == m.Index && n.Gateway == g.via {
+			continue
+		}
+		p.do(Op{Kind: SetNexthop, Group: g.group.Slot, ID: id, Link: m.Index, LinkName: m.Name, Gateway: g.via,
+			Why: "next hop of the group over this member"})
+	}
+}
+
+func (p *planner) setNexthopGroups(g *gate) {
+	primary, standing := g.id(idGroup), g.id(idStanding)
+	if !p.ours(primary) || !p.ours(standing) {
+		return
+	}
+	hops := p.hops(g)
+	if len(hops) == 0 {
+		// Nobody to send by: all stays as it is.
+		g.standing = len(p.m.nexthops[standing].Hops) > 0
+		return
+	}
+	p.setGroup(g, primary, hops, "members that carry outgoing traffic")
+	if len(hops) > 1 {
+		return
+	}
+	// The kernel deletes a group of one, and every route through it, with the carrier of that one.
+	// A second route of a higher metric lets it fall through by itself until we have seen it.
+	g.standing = len(p.m.nexthops[standing].Hops) > 0
+	if next := p.standby(g, hops[0]); next != 0 {
+		g.standing = true
+		p.setGroup(g, standing, []uint32{next}, "what the kernel falls through to when the only member loses its link")
+	}
+}
+
+func (p *planner) setGroup(g *gate, id uint32, hops []uint32, why string) {
+	if !slices.Equal(p.m.nexthops[id].Hops, hops) {
+		p.do(Op{Kind: SetNexthopGroup, Group: g.group.Slot, ID: id, Hops: hops, Why: why})
+	}
+}
+
+// hops are the nexthops that carry the traffic of g, none: leave the group as it is.
+func (p *planner) hops(g *gate) []uint32 {
+	members := g.group.Members
+	active := p.able(g, func(i int) bool { return members[i].Active[g.family] })
+	if len(active) == 0 {
+		active = p.able(g, func(i int) bool { return members[i].Usable[g.family] })
+	}
+	if len(active) == 0 {
+		if len(p.m.nexthops[g.id(idGroup)].Hops) > 0 {
+			return nil
+		}
+		// Nothing is there that could stay: whatever has link is better than no route.
+		active = p.able(g, func(int) bool { return true })
+	}
+	own := filter(active, func(i int) bool { return ownAddress(&members[i], g.family) })
+	if !g.group.Spread {
+		if owner := p.owner(g); slices.Contains(active, owner) {
+			return []uint32{g.id(owner)}
+		}
+		for _, list := range [][]int{own, active} {
+			if len(list) > 0 {
+				return []uint32{g.id(list[0])}
+			}
+		}
+		return nil
+	}
+	// A member without an address of its own would send its ARP requests from a data address that
+	// lives elsewhere, and pull it over.
+	if len(own) == 0 {
+		own = filter(active, func(i int) bool {
+			return slices.ContainsFunc(g.group.Addresses, func(a Address) bool {
+				return a.Member == i && familyOf(a.Prefix.Addr()) == g.family
+			})
+		})
+	}
+	if len(own) == 0 {
+		own = active
+	}
+	ids := make([]uint32, 0, len(own))
+	for _, i := range own {
+		ids = append(ids, g.id(i))
+	}
+	return ids
+}
+
+// able are the members, in file order, that a nexthop exists for and that ok accepts.
+func (p *planner) able(g *gate, ok func(int) bool) []int {
+	var list []int
+	for i := range g.group.Members {
+		m := &g.group.Members[i]
+		n, exists := p.m.nexthops[g.id(i)]
+		if ok(i) && p.sends(m) && exists && n.Protocol == Protocol && n.Link == m.Index {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// owner is the member that carries the source of the way's first route, -1 for none.
+func (p *planner) owner(g *gate) int {
+	for _, a := range g.group.Addresses {
+		if a.Prefix.Addr() == g.src {
+			return a.Member
+		}
+	}
+	return -1
+}
+
+// standby is the nexthop of the member to fall through to when that of hop goes: an active one
+// before a standby, in file order; 0 for none.
+func (p *planner) standby(g *gate, hop uint32) uint32 {
+	members := g.group.Members
+	for _, ok := range []func(int) bool{
+		func(i int) bool { return members[i].Active[g.family] },
+		func(i int) bool { return members[i].Usable[g.family] },
+	} {
+		for _, i := range p.able(g, ok) {
+			if g.id(i) != hop {
+				return g.id(i)
+			}
+		}
+	}
+	return 0
+}
+
+// deleteNexthops deletes ours that nothing needs any more: groups first, as a nexthop that goes
+// takes itself out of its groups.
+func (p *planner) deleteNexthops() {
+	keep := make(map[uint32]bool)
+	for _, g := range p.gates {
+		keep[g.id(idGroup)] = true
+		if g.standing {
+			keep[g.id(idStanding)] = true
+		}
+		for i := range g.group.Members {
+			keep[g.id(i)] = true
+		}
+	}
+	for _, list := range p.m.routes {
+		for _, r := range list {
+			keep[r.NHID] = true
+		}
+	}
+	var groups, hops []uint32
+	for id, n := range p.m.nexthops {
+		switch {
+		case len(n.Hops) > 0 && (keep[id] || n.Protocol != Protocol):
+			for _, hop := range n.Hops {
+				keep[hop] = true
+			}
+		case len(n.Hops) > 0:
+			groups = append(groups, id)
+		}
+	}
+	for id, n := range p.m.nexthops {
+		if len(n.Hops) == 0 && n.Protocol == Protocol && !keep[id] {
+			hops = append(hops, id)
+		}
+	}
+	slices.Sort(groups)
+	slices.Sort(hops)
+	for _, id := range append(groups, hops...) {
+		p.do(Op{Kind: DeleteNexthop, Group: int(id >> 18 & 63), ID: id, Why: "no route of the configuration goes this way any more"})
+	}
+}
+
+func filter(list []int, ok func(int) bool) []int {
+	var kept []int
+	for _, i := range list {
+		if ok(i) {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
