@@ -48,8 +48,9 @@ func OpenCarrier() (*Carrier, error) {
 // Close closes the socket.
 func (c *Carrier) Close() error { return unix.Close(c.fd) }
 
-// Ask is IFLA_CARRIER of the interface. An interface that is administratively down has none. The
-// error is ENODEV for one that does not exist. It waits while somebody holds the kernel's RTNL.
+// Ask is IFLA_CARRIER of the interface, and IFF_UP: some drivers keep the carrier of an interface
+// that is administratively down. The error is ENODEV for one that does not exist. It waits while
+// somebody holds the kernel's RTNL.
 func (c *Carrier) Ask(ifindex int) (up bool, err error) {
 	c.seq++
 	binary.NativeEndian.PutUint32(c.request[8:], c.seq)
@@ -82,10 +83,11 @@ func carrierOf(body []byte) (bool, error) {
 	if len(body) < unix.SizeofIfInfomsg {
 		return false, errTruncated
 	}
+	up := binary.NativeEndian.Uint32(body[8:])&unix.IFF_UP != 0
 	a := attrs{rest: body[unix.SizeofIfInfomsg:]}
 	for a.next() {
 		if a.typ == unix.IFLA_CARRIER {
-			return a.u8() != 0, a.err
+			return up && a.u8() != 0, a.err
 		}
 	}
 	return false, errTruncated

@@ -52,6 +52,8 @@ func (e *LinkEvents) Close() error { return errors.Join(unix.Close(e.fd), unix.C
 
 // Run calls fn for each message, on the calling thread, until ctx ends.
 func (e *LinkEvents) Run(ctx context.Context, fn func(LinkEvent)) error {
+	var left [8]byte
+	_, _ = unix.Read(e.wake, left[:]) // of a Run before
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(woken)

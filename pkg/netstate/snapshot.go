@@ -36,7 +36,7 @@ type Link struct {
 	PeerNetNS int
 	// Up: IFF_UP, the administrator's word.
 	Up bool
-	// Carrier is IFLA_CARRIER, the driver's word.
+	// Carrier is IFLA_CARRIER, the driver's word; it may be true while Up is not.
 	Carrier bool
 	// LowerUp is IFF_LOWER_UP and Operstate is IFLA_OPERSTATE; both may be late (detection.md section 4).
 	LowerUp   bool
