@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/test/lab"
+	"github.com/ipmpd/ipmpd/test/lab/faults"
+)
+
+func TestMain(m *testing.M) {
+	Child()
+	os.Exit(m.Run())
+}
+
+func TestFlowSeesTheCut(t *testing.T) {
+	l := lab.Start(t, lab.Options{})
+	require.NoError(t, l.Host.Sysctl("ipv4/conf/all/arp_ignore", "1"))
+	data := netip.PrefixFrom(lab.Data, 24)
+	a, b := l.Members[0], l.Members[1]
+	require.NoError(t, l.Move(nil, a, data))
+	flows, err := Start(
+		Spec{Name: "in", From: l.Peer, To: l.Host, Source: lab.Peer, Destination: lab.Data},
+		Spec{Name: "reference", From: l.Peer, To: l.Router, Source: lab.Peer, Destination: lab.Router},
+	)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, flows.Close()) })
+	in, reference := flows.Flows[0], flows.Flows[1]
+	l.Require(t, "traffic", 5*time.Second, func() (bool, error) { return in.ArrivedSince(0) > 1000, nil })
+
+	require.NoError(t, a.CutSilent())
+	var cut int64
+	l.Require(t, "the cut", time.Second, func() (bool, error) {
+		cut, err = a.Port.CutAt()
+		return cut != 0, err
+	})
+	l.Require(t, "30 ms of outage", time.Second, func() (bool, error) { return faults.Now() > cut+30e6, nil })
+	require.NoError(t, l.Move(a, b, data))
+	moved := faults.Now()
+	l.Require(t, "traffic on the other", 5*time.Second, func() (bool, error) { return in.ArrivedSince(moved) > 500, nil })
+
+	to := faults.Now()
+	l.Require(t, "the log", time.Second, func() (bool, error) { return in.ArrivedSince(to+20e6) > 0, nil })
+	g := in.Gap(cut, to)
+	require.False(t, g.Open)
+	require.Less(t, g.Start, cut)
+	require.Greater(t, g.End, cut+30e6)
+	require.GreaterOrEqual(t, g.Longest, 30*time.Millisecond)
+	require.Equal(t, time.Duration(g.End-g.Start), g.Longest)
+	require.GreaterOrEqual(t, g.Lost, 1)
+	require.Zero(t, g.Duplicates)
+	require.Zero(t, reference.Gap(cut, to).Lost)
+	t.Logf("cut flow %+v", g)
+	t.Logf("reference %+v", reference.Gap(cut, to))
+	require.NoError(t, flows.Stop())
+	totals := in.Totals()
+	require.Zero(t, totals.Refused)
+	require.Positive(t, totals.Arrived)
+}
+
+func TestOpenGap(t *testing.T) {
+	f := &Flow{log: &shared{}}
+	for i := range 10 {
+		f.log.tx[i] = int64(i) * 100_000
+		if i < 5 {
+			f.log.rx[i] = arrival{uint64(i), f.log.tx[i] + 1000}
+		}
+	}
+	f.log.sent.Store(10)
+	f.log.received.Store(5)
+	g := f.Gap(450_000, 20_000_000)
+	require.True(t, g.Open)
+	require.Equal(t, time.Duration(20_000_000-401_000), g.Longest)
+	require.Equal(t, 5, g.Lost)
+}
+
+// TestSenderPauseIsNotTheNetworks: nothing lost and the sender silent is no gap.
+func TestSenderPauseIsNotTheNetworks(t *testing.T) {
+	f := &Flow{log: &shared{}}
+	for i := range 10 {
+		f.log.tx[i] = int64(i) * 100_000
+		if i >= 5 {
+			f.log.tx[i] += 3_000_000
+		}
+		f.log.rx[i] = arrival{uint64(i), f.log.tx[i] + 1000}
+	}
+	f.log.sent.Store(10)
+	f.log.received.Store(10)
+	g := f.Gap(0, 3_900_000)
+	require.Equal(t, 100*time.Microsecond, g.Longest)
+	require.Equal(t, 3100*time.Microsecond, f.Gap(0, 100_000_000).SenderGap)
+	f.log.rx[5].seq = 3 // now one is lost in the pause, and another comes twice
+	require.Equal(t, 3100*time.Microsecond, f.Gap(0, 3_900_000).Longest)
+}
+
+func TestDownload(t *testing.T) {
+	l := lab.Start(t, lab.Options{})
+	require.NoError(t, l.Move(nil, l.Members[0], netip.PrefixFrom(lab.Data, 24)))
+	d, err := StartDownload(DownloadSpec{Client: l.Host, Server: l.Peer, Source: lab.Data, Address: lab.Peer})
+	require.NoError(t, err)
+	l.Require(t, "bytes", 5*time.Second, func() (bool, error) { return d.Bytes() > 5_000_000, nil })
+	r, err := d.Finish(5 * time.Second)
+	require.NoError(t, err)
+	require.Greater(t, r.Bytes, int64(5_000_000))
+	require.Equal(t, r.Sent, r.Received)
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+import "time"
+
+// senderLate is the pause of a sender from which on a gap is its own.
+const senderLate = time.Millisecond
+
+// Gap is what a flow lost in a window of time.
+type Gap struct {
+	// Longest time between two arrivals, of which the later is in the window. A pause during which
+	// nothing was lost and the sender itself was silent for more than 1 ms is not counted.
+	Longest    time.Duration
+	Start, End int64 // its arrivals, CLOCK_MONOTONIC ns
+	// Open: nothing has arrived since Start; Longest is up to the window's end.
+	Open       bool
+	Sent       int // in the window
+	Lost       int // of those
+	Duplicates int
+	// SenderGap is the sender's longest pause in the window. Where it is above 1 ms, Longest may
+	// be that much too long.
+	SenderGap time.Duration
+}
+
+// inFlight is how long a packet may take to be logged: younger ones are not yet lost.
+const inFlight = 10 * time.Millisecond
+
+// Gap judges the window from .. to, in CLOCK_MONOTONIC ns, not older than 50 s. Let more than a few
+// milliseconds pass after `to` before asking, so that the receiver has logged all.
+func (f *Flow) Gap(from, to int64) Gap {
+	var g Gap
+	sent := f.log.sent.Load()
+	first := f.firstSent(from, sent)
+	received := make([]uint8, sent-first)
+	last := arrival{at: -1}
+	for i := f.firstArrival(from); i < f.log.received.Load(); i++ {
+		a := f.log.rx[i&(logSize-1)]
+		if a.seq >= first && a.seq < sent {
+			if received[a.seq-first]++; received[a.seq-first] > 1 {
+				g.Duplicates++
+			}
+		}
+		if last.at >= 0 && a.at > from && last.at < to {
+			g.between(f, last, a)
+		}
+		last = a
+	}
+	if last.at >= 0 && last.at < to && time.Duration(to-last.at) > g.Longest {
+		g.Longest, g.Start, g.End, g.Open = time.Duration(to-last.at), last.at, to, true
+	}
+	for seq := first; seq < sent; seq++ {
+		at := f.sentAt(seq)
+		if at > to-int64(inFlight) {
+			break
+		}
+		g.Sent++
+		if received[seq-first] == 0 {
+			g.Lost++
+		}
+		if seq > first {
+			g.SenderGap = max(g.SenderGap, time.Duration(at-f.sentAt(seq-1)))
+		}
+	}
+	return g
+}
+
+func (g *Gap) between(f *Flow, a, b arrival) {
+	pause := time.Duration(b.at - a.at)
+	if pause <= g.Longest {
+		return
+	}
+	if b.seq == a.seq+1 && time.Duration(f.sentAt(b.seq)-f.sentAt(a.seq)) > senderLate {
+		return
+	}
+	g.Longest, g.Start, g.End = pause, a.at, b.at
+}
+
+func (f *Flow) sentAt(seq uint64) int64 { return f.log.tx[seq&(logSize-1)] }
+
+// firstSent is the first sequence number sent at or after from, of those still logged.
+func (f *Flow) firstSent(from int64, sent uint64) uint64 {
+	seq := sent
+	for seq > 0 && sent-seq < logSize/2 && f.sentAt(seq-1) >= from {
+		seq--
+	}
+	return seq
+}
+
+// firstArrival is the index of the last arrival before from, so that a gap that the cut began in
+// is seen whole.
+func (f *Flow) firstArrival(from int64) uint64 {
+	count := f.log.received.Load()
+	i := count
+	for i > 0 && count-i < logSize/2 {
+		i--
+		if f.log.rx[i&(logSize-1)].at < from {
+			break
+		}
+	}
+	return i
+}
+
+// ArrivedSince counts arrivals after a moment, as far as they are logged.
+func (f *Flow) ArrivedSince(from int64) int {
+	n, count := 0, f.log.received.Load()
+	for i := count; i > 0 && count-i < logSize/2 && f.log.rx[(i-1)&(logSize-1)].at > from; i-- {
+		n++
+	}
+	return n
+}
+
+// Totals of a whole run.
+type Totals struct {
+	Sent, Arrived, Duplicates uint64
+	Refused                   uint64 // sends that the kernel refused
+	Skipped                   uint64 // ticks that a late sender left out
+}
+
+// Totals so far.
+func (f *Flow) Totals() Totals {
+	return Totals{
+		Sent: f.log.sent.Load(), Arrived: f.log.received.Load() - f.log.duplicates.Load(),
+		Duplicates: f.log.duplicates.Load(), Refused: f.log.errors.Load(), Skipped: f.log.late.Load(),
+	}
+}
