@@ -40,7 +40,16 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	l, err := bind(path)
+	unlock()
+	var other *InUseError
+	if errors.As(err, &other) {
+		other.Version = askVersion(path)
+	}
+	return l, err
+}
+
+func bind(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -98,7 +107,11 @@ func removeStale(path string) error {
 	conn, err := net.DialTimeout("unix", path, askTimeout)
 	if err == nil {
 		defer conn.Close()
-		return inUse(path, conn.(*net.UnixConn))
+		other := &InUseError{Path: path}
+		if cred, err := peerCred(conn.(*net.UnixConn)); err == nil {
+			other.PID = int(cred.Pid)
+		}
+		return other
 	}
 	// EAGAIN is a full backlog: somebody is there, though not answering.
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -113,15 +126,13 @@ func removeStale(path string) error {
 	return nil
 }
 
-func inUse(path string, conn *net.UnixConn) error {
-	other := &InUseError{Path: path}
-	if cred, err := peerCred(conn); err == nil {
-		other.PID = int(cred.Pid)
-	}
+// askVersion is empty for a daemon that does not answer.
+func askVersion(path string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	if v, err := NewClient(path).Version(ctx); err == nil {
-		other.Version = v.Version
+	v, err := NewClient(path).Version(ctx)
+	if err != nil {
+		return ""
 	}
-	return other
+	return v.Version
 }
