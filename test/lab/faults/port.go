@@ -154,6 +154,17 @@ func (p *Port) Count(d Direction, s Slot) (Count, error) {
 	return Count{Packets: c.Packets, Bytes: c.Bytes, First: int64(c.FirstNs), Last: int64(c.LastNs)}, nil
 }
 
+// Reset sets counters of one direction to zero, so that their First is that of the next frame.
+func (p *Port) Reset(d Direction, slots ...Slot) error {
+	for _, s := range slots {
+		key := uint32(d)*uint32(faultFaultSlotFAULT_DIRECTION) + uint32(s)
+		if err := p.objects.Counts.Put(key, &faultFaultCount{}); err != nil {
+			return fmt.Errorf("reset counter %d: %w", key, err)
+		}
+	}
+	return nil
+}
+
 // Now is CLOCK_MONOTONIC in ns: the clock of all stamps here.
 func Now() int64 {
 	var ts unix.Timespec

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trial
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ipmpd/ipmpd/test/lab"
+	"github.com/ipmpd/ipmpd/test/lab/faults"
+	"github.com/ipmpd/ipmpd/test/lab/flow"
+)
+
+// Planned are the packets lost by a move that should lose none.
+type Planned struct {
+	Inbound, Outbound flow.Gap
+}
+
+// Lost packets, both ways.
+func (p Planned) Lost() int { return p.Inbound.Lost + p.Outbound.Lost }
+
+// Home waits until the group is ok, the data address is on the first member, and all traffic of
+// both directions goes over it, judged by the switch. A flow that stays on another member after a
+// failback (the hash of the nexthop group lets busy ones) is brought home by taking the others out
+// of service and back. from is when that began, CLOCK_MONOTONIC ns; what was lost since is told.
+func (t *Trial) Home(from int64) (Planned, error) {
+	err := t.Lab.Wait("the group to be ok and the address at home", bound, t.settled)
+	if err != nil {
+		return Planned{}, err
+	}
+	for range 3 {
+		away, err := t.carriers(faults.From)
+		if err != nil {
+			return Planned{}, err
+		}
+		for _, m := range away {
+			if m == t.Lab.Members[0] {
+				continue
+			}
+			if err := t.bounce(m); err != nil {
+				return Planned{}, err
+			}
+		}
+	}
+	if err := t.Lab.Wait("both directions on "+t.Lab.Members[0].Name, bound, func() (bool, error) {
+		for _, d := range []faults.Direction{faults.From, faults.To} {
+			over, err := t.carriers(d)
+			if err != nil {
+				return false, err
+			}
+			if len(over) != 1 || over[0] != t.Lab.Members[0] {
+				return false, fmt.Errorf("it goes over %s", names(over))
+			}
+		}
+		return true, nil
+	}); err != nil {
+		return Planned{}, err
+	}
+	to := faults.Now()
+	if err := t.until(to); err != nil {
+		return Planned{}, err
+	}
+	return Planned{Inbound: t.Inbound.Gap(from, to), Outbound: t.Outbound.Gap(from, to)}, nil
+}
+
+func (t *Trial) settled() (bool, error) {
+	s, err := t.Daemon.Status()
+	if err != nil {
+		return false, err
+	}
+	for _, g := range s.Groups {
+		if g.State != "ok" {
+			return false, fmt.Errorf("group %s is %s", g.Name, g.State)
+		}
+		for _, a := range g.Addresses {
+			if a.State != "up" || a.Interface != a.Home {
+				return false, fmt.Errorf("%s is %s on %s", a.Address, a.State, a.Interface)
+			}
+		}
+	}
+	return true, nil
+}
+
+// bounce takes a member out of service and back.
+func (t *Trial) bounce(m *lab.Member) error {
+	if err := t.Run("offline", m.Name); err != nil {
+		return err
+	}
+	if err := t.Run("online", m.Name); err != nil {
+		return err
+	}
+	return t.Lab.Wait("the group to be ok after online", bound, t.settled)
+}
+
+// carriers are the members that data traffic of one direction goes over now.
+func (t *Trial) carriers(d faults.Direction) ([]*lab.Member, error) {
+	before := make([]uint64, len(t.Lab.Members))
+	for i, m := range t.Lab.Members {
+		c, err := m.Port.Count(d, faults.IP(faults.Data))
+		if err != nil {
+			return nil, err
+		}
+		before[i] = c.Packets
+	}
+	time.Sleep(10 * time.Millisecond) // a sample of a hundred packets, not a wait
+	var over []*lab.Member
+	for i, m := range t.Lab.Members {
+		c, err := m.Port.Count(d, faults.IP(faults.Data))
+		if err != nil {
+			return nil, err
+		}
+		if c.Packets > before[i] {
+			over = append(over, m)
+		}
+	}
+	return over, nil
+}
+
+func names(members []*lab.Member) string {
+	if len(members) == 0 {
+		return "no member"
+	}
+	s := members[0].Name
+	for _, m := range members[1:] {
+		s += ", " + m.Name
+	}
+	return s
+}
