@@ -161,7 +161,7 @@ func (g *Group) attribute(entries []Record, subject int, moves []Move) []Record 
 	case len(away) == 0:
 	case len(entries) == 0:
 		// A member usable for the first time takes what nobody could carry.
-		entries = append(entries, Record{KindRepair, away[0].To, Both, why.cause, why.detail, away})
+		entries = append(entries, Record{KindRepair, away[0].To, g.familyOf(away), why.cause, why.detail, away})
 	default:
 		entries[0].Moved = away
 	}
