@@ -11,8 +11,9 @@ VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo 0.1.0-de
 COMMIT  ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-# Network namespaces and BPF want root; Go and its caches stay where they are.
-ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH")
+# Network namespaces and BPF want root. Root builds into a cache of its own, or it would leave files
+# behind that the user cannot replace.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH" GOCACHE=/var/tmp/ipmpd-go-cache GOFLAGS=-buildvcs=false)
 
 # These make network namespaces, load programs and measure: one package after the other, or they
 # would take each other's processors. All others are pure or nearly so.

@@ -15,12 +15,8 @@ want() {
 
 for purpose in "$@"; do
 	case $purpose in
-	demo)
+	demo | test)
 		want ip iproute2
-		;;
-	test)
-		want ip iproute2
-		want iperf3 iperf3 # throughput with and without our programs
 		;;
 	lint)
 		want clang-format clang-format

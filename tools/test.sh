@@ -8,13 +8,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 limit=570 # seconds for everything
 left() { echo $((limit - SECONDS)); }
 # go test's own limit prints every goroutine and lets tests tidy up; the outer one is the last word.
-run() { timeout --signal=TERM --kill-after=10 "$(left)" go test -count=1 -timeout "$(($(left) - 10))s" "$@"; }
+run() { timeout --foreground --kill-after=10 "$(left)" go test -count=1 -timeout "$(($(left) - 10))s" "$@"; }
 
 CGO_ENABLED=0 go build -o bin/ipmpd ./cmd/ipmpd
-go list "$@" | sort >"${list:=$(mktemp)}"
-trap 'rm -f "$list"' EXIT
-mapfile -t pure < <(go list ./... | sort | comm -23 - "$list")
-mapfile -t serial <"$list"
+mapfile -t serial < <(go list "$@")
+mapfile -t pure < <(go list ./... | grep -vxFf <(printf '%s\n' "${serial[@]}"))
 
 failed=0
 run "${pure[@]}" || failed=1
