@@ -190,6 +190,20 @@ func (m *model) promotes(link int) bool {
 	return ok && (all > 0 || own > 0)
 }
 
+// takesOthers says whether the kernel would delete other addresses along with this one.
+func (m *model) takesOthers(a HostAddress) bool {
+	if a.Prefix.Addr().Is6() || m.promotes(a.Link) || m.primary(subnetOf(a)) != m.find(a.Link, a.Prefix) {
+		return false
+	}
+	others := 0
+	for _, i := range m.bySubnet[subnetOf(a)] {
+		if m.addrs[i].Link != 0 {
+			others++
+		}
+	}
+	return others > 1
+}
+
 func keyOf(r HostRoute) routeKey { return routeKey{r.Table, r.To, r.Metric} }
 
 func (m *model) insertRoute(r HostRoute) {

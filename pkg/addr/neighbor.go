@@ -88,7 +88,16 @@ func (mi *mirror) ops(ops []Op, byLink map[int][]HostNeighbor) []Op {
 		}
 	}
 	list := make([]HostNeighbor, 0, len(mi.best))
+	disputed := make(map[netip.Addr]bool)
+	for at, n := range mi.has {
+		if best := mi.best[at.ip]; inUse(n) && n.MAC != best.MAC && !better(best, n) {
+			disputed[at.ip] = true
+		}
+	}
 	for ip, n := range mi.best {
+		if disputed[ip] {
+			continue
+		}
 		if !mi.failing[ip] || rank(n.State) >= rank(unix.NUD_REACHABLE) {
 			list = append(list, n)
 		}
@@ -124,7 +133,7 @@ func (mi *mirror) lacks(m *Member, n HostNeighbor) string {
 		return ""
 	case !exists || there.MAC == (MAC{}) || there.State&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) != 0:
 		return "neighbour in use on another member"
-	case there.MAC == n.MAC || there.State&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0 || inUse(there) && !better(n, there):
+	case there.MAC == n.MAC || there.State&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0:
 		return ""
 	}
 	return "another member knows a newer MAC"

@@ -40,14 +40,14 @@ func (p *planner) address(kind Kind, g *Group, m *Member, prefix netip.Prefix, w
 	return Op{Kind: kind, Group: g.Slot, Link: m.Index, LinkName: m.Name, Prefix: prefix, Why: why}
 }
 
-// correctFlags makes IPv6 test addresses deprecated and data addresses not: only so does the
-// kernel prefer the right source. It comes after our routes, as the kernel takes its own connected
-// route away with it. Only these two flags are compared, and addresses with a lifetime are their
-// manager's. IPv4 flags cannot be changed in place and matter less: our routes name their source.
+// correctFlags makes IPv6 test addresses deprecated and data addresses not, where one that we added
+// has changed its part. It comes after our routes, as the kernel takes its own connected route away
+// with it. What others added stays as it was found: IFA_PROTO would become ours with the flags, and
+// our routes name their source anyway. IPv4 ignores the flag.
 func (p *planner) correctFlags() {
 	for _, a := range p.m.addrs {
 		ip := a.Prefix.Addr()
-		if a.Link == 0 || ip.Is4() || ip.IsLinkLocalUnicast() || a.Flags&unix.IFA_F_PERMANENT == 0 {
+		if a.Link == 0 || ip.Is4() || a.Proto != Protocol {
 			continue
 		}
 		deprecated := a.Flags&unix.IFA_F_DEPRECATED != 0
@@ -76,14 +76,14 @@ func (p *planner) groupOf(m *Member) *Group {
 
 // deleteAddresses takes addresses off where they no longer belong: further copies of a data
 // address, which a half-done failover leaves, once its owner has it; and what we added and nothing
-// names any more.
+// names any more. One whose deletion would take others along (a primary one, on an interface that
+// does not promote secondaries: members do by now) stays.
 func (p *planner) deleteAddresses() {
-	for _, a := range slices.Clone(p.m.addrs) {
-		// One that went with its primary one in the meantime is no longer there.
-		if a.Link == 0 || !p.m.has(a.Link, a.Prefix) {
+	for _, a := range slices.Backward(p.m.addrs) { // secondary ones before their primary one
+		if a.Link == 0 {
 			continue
 		}
-		if why := p.unwanted(a); why != "" {
+		if why := p.unwanted(a); why != "" && !p.m.takesOthers(a) {
 			op := Op{Kind: DeleteAddress, Link: a.Link, LinkName: p.m.links[a.Link].Name, Prefix: a.Prefix, Protocol: int(a.Proto), Why: why}
 			if to, data := p.data[a.Prefix.Addr()]; data {
 				op.Group = to.group.Slot

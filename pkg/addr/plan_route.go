@@ -162,6 +162,12 @@ func (p *planner) setRoute(r *wantedRoute) {
 	if slices.Contains(list, want) || at >= 0 && !p.replaceable(list[at]) {
 		return
 	}
+	// One of ours behind another route has no effect, and later could not be told from the new one.
+	for i, h := range slices.Clone(list) {
+		if i != at && h.Protocol == Protocol {
+			p.deleteRoute(h, "hidden by another route")
+		}
+	}
 	p.do(Op{Kind: SetRoute, Group: r.gate.group.Slot, ID: id, Prefix: r.key.to, Src: r.src,
 		Metric: r.key.metric, Table: r.key.table, OnLink: r.onLink, Protocol: Protocol, Why: r.why})
 }
@@ -214,11 +220,16 @@ func (p *planner) deleteStaleRoutes() {
 		}
 		for _, h := range list {
 			if h.Protocol == Protocol && !(wanted && want.is(h)) {
-				p.do(Op{Kind: DeleteRoute, Group: int(h.NHID >> 18 & 63), ID: h.NHID, Prefix: h.To, Src: h.Src, Metric: h.Metric,
-					Table: h.Table, Protocol: Protocol, Why: "no longer wanted"})
+				p.deleteRoute(h, "no longer wanted")
 			}
 		}
 	}
+}
+
+// deleteRoute takes a route of ours away.
+func (p *planner) deleteRoute(h HostRoute, why string) {
+	p.do(Op{Kind: DeleteRoute, Group: int(h.NHID >> 18 & 63), ID: h.NHID, Prefix: h.To, Src: h.Src, Metric: h.Metric,
+		Table: h.Table, Protocol: Protocol, Why: why})
 }
 
 // is says whether h is the wanted route.
