@@ -41,7 +41,7 @@ test: ## everything that can be tested on this machine, as root (at most 10 minu
 demo: build ## pull the cable under traffic and look on; CUTS=N, JSON=1, ATTACH=tcx|xdp
 	@tools/deps.sh demo
 	@CGO_ENABLED=0 $(GO) build -o bin/demo ./test/demo
-	@$(ROOT) CUTS='$(CUTS)' JSON='$(JSON)' ATTACH='$(ATTACH)' IPMPD=bin/ipmpd bin/demo
+	@$(ROOT) bin/demo # what make was given (CUTS=N ...) is in its environment
 
 ci: ## what .ci/run runs: generated files compared, lint, the house's rules, make test
 	@tools/deps.sh ci
