@@ -97,7 +97,7 @@ func (g *Group) records(ev Event, old [Families]sets, moves []Move) []Record {
 	for i := range g.members {
 		entries = append(entries, g.memberRecords(i, old)...)
 	}
-	return g.attribute(entries, subject, moves)
+	return g.attribute(ev, entries, moves)
 }
 
 // groupRepair ends the group failure. Members that are offline are not to remember it.
@@ -144,7 +144,8 @@ func (g *Group) memberRecords(i int, old [Families]sets) []Record {
 
 // attribute puts each move into the entry that explains it. Addresses that leave a member which is
 // not usable belong to the event; those that go home, or off a standby, are the failback.
-func (g *Group) attribute(entries []Record, subject int, moves []Move) []Record {
+func (g *Group) attribute(ev Event, entries []Record, moves []Move) []Record {
+	subject := subjectOf(ev)
 	var away, back []Move
 	for _, m := range moves {
 		if m.Why == WhyUnusable {
@@ -154,6 +155,9 @@ func (g *Group) attribute(entries []Record, subject int, moves []Move) []Record 
 		}
 	}
 	why := reason{cause: CauseProbe}
+	if _, ok := ev.(LinkChanged); ok {
+		why.cause = CauseLink
+	}
 	if len(entries) > 0 {
 		why = reason{entries[0].Cause, entries[0].Detail}
 	}

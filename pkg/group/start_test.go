@@ -92,7 +92,7 @@ func TestStart(t *testing.T) {
 		{"contract 2, start: link not known yet",
 			"A? B? a1@B", "a1:->B start", "A unknown B unknown a1@B! failed", []row{
 				{"", "A link up",
-					"a1:B>A unusable; group failed>degraded; * repair A both probe a1:B>A", "A unknown* B unknown a1@A degraded"},
+					"a1:B>A unusable; group failed>degraded; * repair A ipv4 link a1:B>A", "A unknown* B unknown a1@A degraded"},
 				{"", "B link up",
 					"group degraded>ok", "A unknown* B unknown* a1@A ok"},
 				{"usable by its link alone, and that is not known any more", "A link unknown",
