@@ -73,7 +73,8 @@ func (d *Daemon) Start() error {
 	cmd.Stdout, cmd.Stderr = log, log
 	// A killed lab takes its daemon with it. The signal comes when the starting *thread* ends, so
 	// that thread waits for the daemon.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// An interrupt from the terminal is the lab's business alone.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // never given back

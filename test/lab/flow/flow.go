@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,7 @@ func Start(specs ...Spec) (*Flows, error) {
 	}
 	f.cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GOGC=off", "GODEBUG=asyncpreemptoff=1")
 	f.cmd.Stderr = os.Stderr
+	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // no interrupts from the terminal
 	if f.stdin, err = f.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

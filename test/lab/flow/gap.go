@@ -110,6 +110,17 @@ func (f *Flow) ArrivedSince(from int64) int {
 	return n
 }
 
+// Arrivals are the times of what arrived from .. to, CLOCK_MONOTONIC ns.
+func (f *Flow) Arrivals(from, to int64) []int64 {
+	var times []int64
+	for i := f.firstArrival(from); i < f.log.received.Load(); i++ {
+		if at := f.log.rx[i&(logSize-1)].at; at >= from && at < to {
+			times = append(times, at)
+		}
+	}
+	return times
+}
+
 // Totals of a whole run.
 type Totals struct {
 	Sent, Arrived, Duplicates uint64

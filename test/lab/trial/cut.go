@@ -26,6 +26,8 @@ type Cut struct {
 	At     int64 // CLOCK_MONOTONIC ns: of the first frame dropped, or just before the cable was pulled
 	// Inbound and Outbound are judged at the receiving application; Reference was not cut.
 	Inbound, Outbound, Reference flow.Gap
+	// Elsewhere: outbound traffic did not go over the member, so Outbound tells nothing.
+	Elsewhere bool
 	// Missed: no failover in the history, or the traffic did not come back.
 	Missed bool
 	// Failover is the daemon's entry.
@@ -40,7 +42,9 @@ type Wire struct {
 	Outbound     time.Duration // first data frame from another member
 	Announcement time.Duration // first that passed
 	Suppressed   uint64        // announcements dropped by Options.FirstLost
-	Inbound      time.Duration // first data frame to another member
+	// Inbound is not seen at the switch, which floods what it has no port for, but at the
+	// application: the end of the longest gap.
+	Inbound time.Duration
 }
 
 // Cut cuts the first member. The traffic must be at home, see [Trial.Home]. The member stays cut:
@@ -71,6 +75,7 @@ func (t *Trial) CutMember(kind Kind, m *lab.Member) (Cut, error) {
 	if c.Wire, err = t.wire(m, c.At); err != nil {
 		return c, err
 	}
+	c.Wire.Inbound = time.Duration(c.Inbound.End - c.At)
 	return c, t.explain(&c)
 }
 
@@ -113,9 +118,6 @@ func (t *Trial) arm(cut *lab.Member) error {
 		if err := m.Port.Reset(faults.From, faults.Announced, faults.IP(faults.Data)); err != nil {
 			return err
 		}
-		if err := m.Port.Reset(faults.To, faults.IP(faults.Data)); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -133,7 +135,6 @@ func (t *Trial) wire(cut *lab.Member, at int64) (Wire, error) {
 		}{
 			{faults.From, faults.IP(faults.Data), &w.Outbound},
 			{faults.From, faults.Announced, &w.Announcement},
-			{faults.To, faults.IP(faults.Data), &w.Inbound},
 		} {
 			c, err := m.Port.Count(row.d, row.s)
 			if err != nil {
@@ -202,4 +203,10 @@ func (t *Trial) Repair() error {
 		}
 	}
 	return nil
+}
+
+// Unexplained are the failovers since the last cut was judged.
+func (t *Trial) Unexplained() ([]lab.HistoryEntry, error) {
+	entries, err := t.news()
+	return failovers(entries), err
 }

@@ -58,7 +58,9 @@ func Summarize(cuts []Cut) Summary {
 			continue
 		}
 		inbound = append(inbound, c.Inbound.Longest)
-		outbound = append(outbound, c.Outbound.Longest)
+		if !c.Elsewhere {
+			outbound = append(outbound, c.Outbound.Longest)
+		}
 		if v, ok := c.Failover.Timeline["verdict"]; ok {
 			verdict = append(verdict, time.Duration(v))
 		}
