@@ -143,6 +143,10 @@ func (p *planner) setRoutes() {
 		if _, taken := p.wanted[key]; taken || key.metric == 0 || !r.gate.standing {
 			continue
 		}
+		if !slices.ContainsFunc(p.m.routes[r.key], r.is) {
+			p.wanted[key] = nil // second to nothing
+			continue
+		}
 		r.key, r.what, r.why = key, idStanding, "standing second route"
 		p.wanted[key] = &r
 		p.setRoute(&r)
