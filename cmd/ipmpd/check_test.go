@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/pkg/config"
+)
+
+const seedConfig = `groups:
+  unrealgrp1:
+    detection-time: 1ms
+    interfaces:
+      ipmptst0:
+        test: ["192.0.2.11/24"]
+      ipmptst1:
+        test: ["192.0.2.12/24"]
+    addresses:
+      - 192.0.2.10/24
+`
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ipmpd.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func TestCheck(t *testing.T) {
+	file := writeConfig(t, seedConfig)
+	code, stdout, stderr := ipmpd("check", "--config", file)
+	require.Equal(t, []any{0, ""}, []any{code, stderr})
+	require.Equal(t, "warning: "+file+":5:7: interface ipmptst0 does not exist; check the name, or plug it in; the group runs without it\n"+
+		"warning: "+file+":7:7: interface ipmptst1 does not exist; check the name, or plug it in; the group runs without it\n"+
+		file+": ok: 1 group, 2 interfaces, 1 address\n", stdout)
+
+	file = writeConfig(t, "groups:\n  a:\n    interfaces:\n      lo: {}\n")
+	code, stdout, stderr = ipmpd("check", "--config", file)
+	require.Equal(t, []any{3, ""}, []any{code, stdout})
+	require.Equal(t, "ipmpd: "+file+":4:7: interface lo is a loopback; remove it\n", stderr)
+
+	file = writeConfig(t, "groups:\n  a:\n    interfacs: {}\n")
+	code, stdout, stderr = ipmpd("check", "--config", file)
+	require.Equal(t, []any{3, ""}, []any{code, stdout})
+	require.Regexp(t, `^ipmpd: `+file+`:3:5: [^\n]*interfacs[^\n]*; [^\n]+\n$`, stderr)
+}
+
+func TestLoadForHost(t *testing.T) {
+	file := writeConfig(t, seedConfig)
+	links := func(links ...config.HostLink) func() ([]config.HostLink, error) {
+		return func() ([]config.HostLink, error) { return links, nil }
+	}
+	a, b := config.HostLink{Name: "ipmptst0", Exists: true, MTU: 1500}, config.HostLink{Name: "ipmptst1", Exists: true, MTU: 1500}
+	cfg, warnings, err := loadForHost(file, links(b, a))
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Len(t, cfg.Groups, 1)
+
+	b.MTU = 9000
+	_, _, err = loadForHost(file, links(b, a))
+	require.Equal(t, exitConfig, exitCode(err))
+	require.ErrorContains(t, err, file+":7:7: interface ipmptst1 has MTU 9000")
+
+	broken := errors.New("netlink is broken")
+	_, _, err = loadForHost(file, func() ([]config.HostLink, error) { return nil, broken })
+	require.ErrorIs(t, err, broken)
+	require.Equal(t, exitFailure, exitCode(err))
+}
+
+func TestCounted(t *testing.T) {
+	require.Equal(t, "0 groups", counted(0, "group", "groups"))
+	require.Equal(t, "1 group", counted(1, "group", "groups"))
+	require.Equal(t, "2 groups", counted(2, "group", "groups"))
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ipmpd/ipmpd/pkg/config"
+)
+
+func TestHostLinks(t *testing.T) {
+	needRoot(t)
+	done := make(chan struct{})
+	var links []config.HostLink
+	var err error
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread and its namespace end here
+		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return
+		}
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0", MTU: 1400}}
+		if err = netlink.LinkAdd(bridge); err != nil {
+			return
+		}
+		err = netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "v0", MTU: 1300, MasterIndex: bridge.Index}, PeerName: "v1", PeerMTU: 1200})
+		if err != nil {
+			return
+		}
+		links, err = hostLinks()
+	}()
+	<-done
+	require.NoError(t, err)
+	require.ElementsMatch(t, []config.HostLink{
+		{Name: "lo", Exists: true, Loopback: true, MTU: 65536},
+		{Name: "br0", Exists: true, MTU: 1300},
+		{Name: "v0", Exists: true, MTU: 1300, Master: "br0", MasterKind: "bridge"},
+		{Name: "v1", Exists: true, MTU: 1200},
+	}, links)
+}
+
+func TestManagers(t *testing.T) {
+	proc, run := t.TempDir(), t.TempDir()
+	write := func(path, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	write(run+"/systemd/netif/links/2", "ADMIN_STATE=configured\nOPER_STATE=routable\nNETWORK_FILE=/etc/systemd/network/a.network\n")
+	write(run+"/systemd/netif/links/3", "ADMIN_STATE=unmanaged\nNETWORK_FILE=/etc/systemd/network/a.network\n")
+	write(run+"/systemd/netif/links/4", "ADMIN_STATE=pending\n")
+	write(run+"/NetworkManager/devices/4", "[device]\nmanaged=true\n")
+	write(run+"/NetworkManager/devices/5", "[device]\nmanaged=false\n")
+	namespaces := func(self, first string) {
+		for who, target := range map[string]string{"self": self, "1": first} {
+			link := filepath.Join(proc, who, "ns", "net")
+			require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o755))
+			require.NoError(t, os.RemoveAll(link))
+			require.NoError(t, os.Symlink(target, link))
+		}
+	}
+	ask := func() (out []string) {
+		managed := managersHere(proc, run)
+		for index := 1; index <= 5; index++ {
+			out = append(out, managed(index))
+		}
+		return out
+	}
+	here := []string{"", config.ManagerNetworkd, "", config.ManagerNM, ""}
+	require.Equal(t, here, ask(), "where nobody knows the namespaces")
+	namespaces("net:[1]", "net:[1]")
+	require.Equal(t, here, ask())
+	namespaces("net:[2]", "net:[1]")
+	require.Equal(t, []string{"", "", "", "", ""}, ask(), "the files speak of another namespace")
+}
