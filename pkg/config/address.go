@@ -69,7 +69,7 @@ func (d *decoder) checkAddresses(g *draft) error {
 			return err
 		}
 		if linkLocal(a.Prefix.Addr()) {
-			return d.errorAt(a.Pos, "use a routable address; a link-local one stays on its interface",
+			return d.errorAt(a.Pos, "use a routable address, as a link-local one stays on its interface",
 				"data address %s is link-local", a.Prefix.Addr())
 		}
 		if err := d.claim(g, a.Pos, a.Prefix.Addr(), "a data address of group "+g.Name); err != nil {

@@ -5,6 +5,7 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -229,6 +230,10 @@ func TestLinkLocalTests(t *testing.T) {
 	parse(t, "groups:\n  g: {interfaces: {a: {test: ['fe80::1/64']}}}\n  h: {interfaces: {b: {test: ['fe80::1/64']}}}\n")
 	_, err := Parse("f", []byte("groups:\n  g: {interfaces: {a: {test: ['fe80::1/64']}, b: {test: ['fe80::1/64']}}}\n"))
 	require.EqualError(t, err, "f:2:58: fe80::1 is already a test address of a; remove one of the two")
+}
+
+func TestComments(t *testing.T) {
+	parse(t, strings.Repeat("# {[ - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - -\n", 40)+two+"    probe: arp # [[[\n")
 }
 
 func TestByteOrderMark(t *testing.T) {

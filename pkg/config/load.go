@@ -112,26 +112,23 @@ func (d *decoder) plausible() error {
 	if len(d.data) > maxFile {
 		return d.errorAt(Pos{1, 1}, "is it the right file?", "the file has more than %d bytes", maxFile)
 	}
-	line, flow := 1, 0
+	line, flow, deepestFlow := 1, 0, 0
 	for text := range bytes.Lines(d.data) {
 		if !utf8.Valid(text) {
 			at := Pos{line, 1 + utf8.RuneCount(validPrefix(text))}
 			return d.errorAt(at, "save the file as UTF-8", "this is not UTF-8")
 		}
-		indicators := 0
+		text, _, _ = bytes.Cut(text, []byte("#")) // comments may hold any brackets
 		for _, c := range text {
 			switch c {
 			case '[', '{':
 				flow++
 			case ']', '}':
 				flow = max(0, flow-1)
-			case '-', '?', '&', '!':
-				indicators++
 			}
+			deepestFlow = max(deepestFlow, flow)
 		}
-		// Addresses and names hold dashes too, so a long comment may hold many; nesting by
-		// indicators needs them at the start of a line, where they stand alone.
-		if indicators > deepest && deepStart(text, deepest) || flow > deepest {
+		if deepestFlow > deepest || indicators(text) > deepest {
 			return d.errorAt(Pos{line, 1}, "a configuration has six levels", "more than %d levels", deepest)
 		}
 		line++
@@ -139,18 +136,16 @@ func (d *decoder) plausible() error {
 	return nil
 }
 
-// deepStart is whether a line begins with more than n indicators, each followed by a space.
-func deepStart(text []byte, n int) bool {
-	fields := bytes.Fields(text)
-	if len(fields) <= n {
-		return false
-	}
-	for _, f := range fields[:n+1] {
-		if !bytes.ContainsAny(f[:1], "-?&!") {
-			return false
+// indicators counts the levels that a line opens by `- ` and `? `.
+func indicators(text []byte) int {
+	n := 0
+	for _, f := range bytes.Fields(text) {
+		if f[0] != '-' && f[0] != '?' {
+			break
 		}
+		n++
 	}
-	return true
+	return n
 }
 
 func validPrefix(text []byte) []byte {
