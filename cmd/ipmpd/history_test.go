@@ -29,7 +29,6 @@ func exampleHistory() []control.HistoryEntry {
 }
 
 func TestHistoryText(t *testing.T) {
-	inUTC(t)
 	f := startFakeDaemon(t)
 	code, stdout, stderr := ipmpd("history", "--socket", f.socket)
 	require.Equal(t, []any{0, ""}, []any{code, stderr})
@@ -39,7 +38,7 @@ func TestHistoryText(t *testing.T) {
 67  2026-01-02 03:05:05.123456  unrealgrp1  group-failure  -       -       -               -        -        -
 `, stdout)
 
-	f.history = nil
+	f.change(func() { f.history = nil })
 	_, stdout, _ = ipmpd("history", "--socket", f.socket)
 	require.Equal(t, "nothing has happened yet\n", stdout)
 	_, stdout, _ = ipmpd("history", "--json", "--socket", f.socket)
@@ -47,7 +46,6 @@ func TestHistoryText(t *testing.T) {
 }
 
 func TestHistoryEntryText(t *testing.T) {
-	inUTC(t)
 	f := startFakeDaemon(t)
 	_, stdout, _ := ipmpd("history", "1", "--socket", f.socket)
 	require.Equal(t, `1  failover hme0 (ipv4)

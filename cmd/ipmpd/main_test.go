@@ -29,12 +29,9 @@ func ipmpd(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-// inUTC makes the output of local times the same everywhere.
-func inUTC(t *testing.T) {
-	old := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = old })
-}
+// Local times are UTC here, so that expected text is the same everywhere. This
+// is set before any goroutine of a test could read it.
+var _ = func() struct{} { time.Local = time.UTC; return struct{}{} }()
 
 // fakeDaemon answers on a socket as the engine would.
 type fakeDaemon struct {
@@ -56,7 +53,18 @@ func (f *fakeDaemon) Status() *control.Status {
 	return &s
 }
 
-func (f *fakeDaemon) History() []control.HistoryEntry { return f.history }
+func (f *fakeDaemon) History() []control.HistoryEntry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.history
+}
+
+// change changes what the daemon answers.
+func (f *fakeDaemon) change(c func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c()
+}
 
 func (f *fakeDaemon) Command(_ context.Context, c control.Command) error {
 	f.mu.Lock()
@@ -71,10 +79,7 @@ func startFakeDaemon(t *testing.T) *fakeDaemon {
 	l, err := control.Listen(f.socket)
 	require.NoError(t, err)
 	s := control.NewServer(control.ServerOptions{Listener: l, Backend: f, Events: &f.events, Log: slog.New(slog.DiscardHandler),
-		Version: func() control.Version {
-			v := ownVersion([]string{"tcx", "bpf_timer"})
-			return v
-		}})
+		Version: func() control.Version { return ownVersion([]string{"tcx", "bpf_timer"}) }})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -223,7 +228,9 @@ func TestOfflineOnline(t *testing.T) {
 	require.Equal(t, []control.Command{{Verb: "offline", Interface: "hme0"}, {Verb: "offline", Interface: "hme0", Force: true},
 		{Verb: "online", Interface: "hme0"}}, f.commands)
 
-	f.refusal = control.Refused("it is the last usable member of unrealgrp1", "use --force to do it all the same")
+	f.change(func() {
+		f.refusal = control.Refused("it is the last usable member of unrealgrp1", "use --force to do it all the same")
+	})
 	code, _, stderr := ipmpd("offline", "hme1", "--socket", f.socket)
 	require.Equal(t, 1, code)
 	require.Equal(t, "ipmpd: offline hme1: it is the last usable member of unrealgrp1; use --force to do it all the same\n", stderr)

@@ -86,9 +86,7 @@ func TestStatusText(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Empty(t, stdout)
 	require.Equal(t, "ipmpd: no group \"nogrp\"; there are: unrealgrp1, lan\n", stderr)
-	f.mu.Lock()
-	f.status.Groups = nil
-	f.mu.Unlock()
+	f.change(func() { f.status.Groups = nil })
 	_, _, stderr = ipmpd("status", "nogrp", "--socket", f.socket)
 	require.Equal(t, "ipmpd: no group \"nogrp\"; the daemon has none\n", stderr)
 }
@@ -157,9 +155,7 @@ func TestStatusWatch(t *testing.T) {
 	out, end := background(t, "status", "--watch", "--json", "--socket", f.socket)
 	lines := func() int { return strings.Count(out.String(), "\n") }
 	eventually(t, func() bool { return lines() > 0 })
-	f.mu.Lock()
-	f.status.Version = "changed"
-	f.mu.Unlock()
+	f.change(func() { f.status.Version = "changed" })
 	eventually(t, func() bool {
 		f.events.Publish(control.Event{Event: control.EventGroupState})
 		return strings.Contains(out.String(), `{"version":"changed"`)
@@ -169,12 +165,8 @@ func TestStatusWatch(t *testing.T) {
 	out, end = background(t, "status", "--watch", "lan", "--socket", f.socket)
 	eventually(t, func() bool { return strings.Contains(out.String(), "lan  failed") })
 	require.True(t, strings.HasPrefix(out.String(), "── 20"), out.String())
+	require.Zero(t, end())
 	f.stop()
-	eventually(t, func() bool {
-		code, _, _ := ipmpd("status", "--socket", f.socket)
-		return code == 1
-	})
-	require.NotPanics(t, func() { end() })
 	goleak.VerifyNone(t)
 }
 
@@ -193,7 +185,6 @@ func TestStatusWatchEndsWithTheDaemon(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
-	inUTC(t)
 	f := startFakeDaemon(t)
 	out, end := background(t, "watch", "--socket", f.socket)
 	eventually(t, func() bool { return strings.Count(out.String(), "\n") == 6 })
