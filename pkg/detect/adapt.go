@@ -64,7 +64,7 @@ func (a *Adapt) Interval() time.Duration {
 }
 
 // Observe the load at now (ns), at least once a second. An event that is not AdaptNone is to be
-// reported; when a is enabled, Interval has changed with it.
+// reported. Interval may have changed in any case: rates on trial are no event.
 func (a *Adapt) Observe(now int64, l Load) AdaptEvent {
 	if ev := a.observeOverload(now, l); ev != AdaptNone {
 		return ev

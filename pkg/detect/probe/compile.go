@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,7 @@ type compiledTrack struct {
 	state    *trackState
 	shared   *bpf.Track
 	members  []compiledMember
+	targets  []netip.Addr  // all of them, by index
 	asked    []askedTarget // in rotation
 	cycle    uint32        // rounds after which members and targets meet in the same order again
 }
@@ -66,6 +68,10 @@ func (p *Prober) compile(plan *Plan, old *compiledPlan) *compiledPlan {
 
 func (p *Prober) compileTrack(t *Track, state *trackState, c, old *compiledPlan) compiledTrack {
 	out := compiledTrack{interval: t.Interval.Nanoseconds(), state: state, shared: &p.tracks[t.Number]}
+	for i := range t.Targets {
+		out.targets = append(out.targets, t.Targets[i].Addr)
+	}
+	changed := old.changedTargets(out.targets, state)
 	var probed []*Member
 	for i := range t.Members {
 		m := &t.Members[i]
@@ -77,6 +83,10 @@ func (p *Prober) compileTrack(t *Track, state *trackState, c, old *compiledPlan)
 		in := old.instances[number]
 		if in == nil || in.identity != id || in.track != t.Number {
 			in = &instanceState{identity: id, track: t.Number}
+		}
+		for _, j := range changed {
+			in.targetAnswered[j].Store(0)
+			in.targetAcked[j].Store(0)
 		}
 		c.instances[number] = in
 		probed = append(probed, m)
@@ -96,8 +106,29 @@ func (p *Prober) compileTrack(t *Track, state *trackState, c, old *compiledPlan)
 	return out
 }
 
+// changedTargets are the indices that mean another target now; their counts begin anew. The prober
+// may count a last round of the old one afterwards, which does no harm.
+func (c *compiledPlan) changedTargets(targets []netip.Addr, state *trackState) (changed []int) {
+	var before []netip.Addr
+	for i := range c.tracks {
+		if c.tracks[i].state == state {
+			before = c.tracks[i].targets
+		}
+	}
+	for j := range bpf.Targets {
+		if j >= len(targets) || j >= len(before) || targets[j] != before[j] {
+			state.voidRun[j].Store(0)
+			changed = append(changed, j)
+		}
+	}
+	return changed
+}
+
 // askable: an echo needs the target's MAC, while ARP and solicitations can ask everybody.
 func askable(probed []*Member, target *Target) bool {
+	if target.Aside {
+		return false
+	}
 	if target.MAC != ([6]byte{}) {
 		return true
 	}

@@ -38,10 +38,12 @@ type Member struct {
 	ICMPID  uint16     // host order
 }
 
-// Target of a track. Rounds leave out targets whose MAC is not known, but ARP rounds ask for them.
+// Target of a track. Rounds leave out targets whose MAC is not known, but ARP rounds ask for them. A
+// target keeps its index while it is one; to leave a dead one out of the rounds, set it aside.
 type Target struct {
-	Addr netip.Addr
-	MAC  [6]byte // zero: not known yet
+	Addr  netip.Addr
+	MAC   [6]byte // zero: not known yet
+	Aside bool
 }
 
 // Family of the track: 0 IPv4, 1 IPv6.
