@@ -20,10 +20,12 @@ type kernel struct {
 	list []HostLink
 }
 
-// newKernel is a host with these interfaces, up, their indexes from 2 on, and the sysctls of a
-// fresh kernel.
+// newKernel is a host with lo and these interfaces, up, their indexes from 2 on, and the sysctls of
+// a fresh kernel.
 func newKernel(names ...string) *kernel {
-	o := Observed{Sysctls: map[string]string{}}
+	o := Observed{Sysctls: map[string]string{},
+		Links:     []HostLink{{Index: 1, Name: "lo", Up: true, Carrier: true}},
+		Addresses: []HostAddress{{Link: 1, Prefix: netip.MustParsePrefix("127.0.0.1/8"), Flags: unix.IFA_F_NOPREFIXROUTE}}}
 	for i, name := range names {
 		o.Links = append(o.Links, HostLink{Index: i + 2, Name: name, MAC: MAC{2, 0, 0, 0, 0, byte(i + 2)}, Up: true, Carrier: true})
 	}
@@ -93,11 +95,15 @@ func (k *kernel) addForeign(name, prefix string, flags uint32, proto uint8) {
 	}
 }
 
-// String is the host as sorted `ip addr`, `ip route` and `ip nexthop` lines.
+// String is the host, but for lo and link-local addresses, as sorted `ip addr`, `ip route` and
+// `ip nexthop` lines.
 func (k *kernel) String() string {
 	var lines []string
 	o := k.observed()
 	for _, a := range o.Addresses {
+		if a.Link == 1 || a.Prefix.Addr().IsLinkLocalUnicast() {
+			continue
+		}
 		s := fmt.Sprintf("ip addr %s dev %s", a.Prefix, k.links[a.Link].Name)
 		for _, f := range []struct {
 			bit  uint32
@@ -110,6 +116,9 @@ func (k *kernel) String() string {
 		lines = append(lines, s)
 	}
 	for _, r := range o.Routes {
+		if r.To.Addr().IsLinkLocalUnicast() {
+			continue
+		}
 		lines = append(lines, "ip route "+k.route(r))
 	}
 	for _, n := range o.Nexthops {

@@ -28,6 +28,8 @@ type model struct {
 	routes   map[routeKey][]HostRoute
 	// keys are those of routes, in the kernel's order.
 	keys []routeKey
+	// ipv4 counts the IPv4 addresses.
+	ipv4 int
 	// sources counts the routes that prefer a source.
 	sources   map[netip.Addr]int
 	nexthops  map[uint32]HostNexthop
@@ -123,6 +125,7 @@ func subnetOf(a HostAddress) linkPrefix { return linkPrefix{a.Link, a.Prefix.Mas
 func (m *model) addAddress(a HostAddress) {
 	i := len(m.addrs)
 	if a.Prefix.Addr().Is4() {
+		m.ipv4++
 		a.Flags &^= unix.IFA_F_SECONDARY
 		if m.primary(subnetOf(a)) >= 0 {
 			a.Flags |= unix.IFA_F_SECONDARY

@@ -61,6 +61,8 @@ func (m *model) setNexthop(op *Op) error {
 			return fmt.Errorf("replace nexthop %#x: carrier of device %d is down", op.ID, op.Link)
 		case op.Gateway.IsValid() && len(m.byIP[op.Gateway]) > 0:
 			return fmt.Errorf("replace nexthop %#x: gateway %s is ours", op.ID, op.Gateway)
+		case op.Gateway.Is4() && m.ipv4 == 0:
+			return fmt.Errorf("replace nexthop %#x: gateway %s is invalid on a host without IPv4", op.ID, op.Gateway)
 		}
 		n.Link, n.Gateway = op.Link, op.Gateway
 	} else {
@@ -235,6 +237,9 @@ func (m *model) dropAddress(i int) {
 	delete(m.at, linkPrefix{a.Link, a.Prefix})
 	m.byIP[ip] = slices.DeleteFunc(slices.Clone(m.byIP[ip]), func(j int) bool { return j == i })
 	m.addrs[i].Link = 0
+	if ip.Is4() {
+		m.ipv4--
+	}
 	if len(m.byIP[ip]) > 0 || m.sources[ip] == 0 {
 		return
 	}

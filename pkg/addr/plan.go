@@ -34,6 +34,9 @@ func Plan(d Desired, o Observed) []Op {
 	for i := range p.d.Groups {
 		p.wantRoutes(&p.d.Groups[i])
 	}
+	if p.m.ipv4 == 0 {
+		p.addAddresses() // Linux takes no IPv4 gateway before the first address
+	}
 	for _, gate := range p.gates {
 		p.setNexthops(gate)
 	}

@@ -5,6 +5,7 @@ package addr
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,7 +92,7 @@ ip route replace default nhid 0-v4-via-group src 198.51.100.7
 ip route replace 198.51.100.0/25 nhid 0-v4-group scope link src 198.51.100.7`},
 		{"a member that does not exist", func(d *Desired, k *kernel) {
 			delete(k.links, 2)
-			k.list = k.list[1:]
+			k.list = slices.Delete(k.list, 1, 2)
 			d.Groups[0].Members[0].Index = 0
 			d.Groups[0].Members[0].Usable, d.Groups[0].Members[0].Active = [2]bool{}, [2]bool{}
 		}, `

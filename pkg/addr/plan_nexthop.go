@@ -34,7 +34,7 @@ func (p *planner) setNexthops(g *gate) {
 	for i := range g.group.Members {
 		m := &g.group.Members[i]
 		id := g.id(i)
-		if !p.sends(m) || !p.ours(id) {
+		if !p.sends(m) || !p.ours(id) || g.via.Is4() && p.m.ipv4 == 0 {
 			continue
 		}
 		if n, ok := p.m.nexthops[id]; ok && n.Link == m.Index && n.Gateway == g.via {

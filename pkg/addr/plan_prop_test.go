@@ -64,7 +64,11 @@ func drawWorld(t *rapid.T) *world {
 	k := newKernel(names...)
 	flip := func(label string) bool { return rapid.Bool().Draw(t, label) }
 	number := func(from, to int, label string) int { return rapid.IntRange(from, to).Draw(t, label) }
-	for i := range k.list[:5] {
+	if flip("lo down") {
+		k.dropAddress(0)
+	}
+	for i := range k.list[1:6] {
+		i++
 		if number(0, 5, "link missing") == 0 {
 			delete(k.links, k.list[i].Index)
 		} else if number(0, 5, "link down") == 0 {
@@ -133,7 +137,7 @@ func (w *world) drawHost(t *rapid.T, address func(int) netip.Prefix) {
 		pool = append(pool, address(4)) // foreign, or named by an earlier file
 	}
 	for range rapid.IntRange(0, 10).Draw(t, "host addresses") {
-		l := rapid.SampledFrom(k.list).Draw(t, "on link")
+		l := rapid.SampledFrom(k.list[1:]).Draw(t, "on link")
 		flags := rapid.SampledFrom([]uint32{0, unix.IFA_F_NOPREFIXROUTE, unix.IFA_F_DEPRECATED | unix.IFA_F_NOPREFIXROUTE}).Draw(t, "flags")
 		proto := rapid.SampledFrom([]uint8{0, Protocol, 3}).Draw(t, "proto")
 		if proto == Protocol {
@@ -142,14 +146,14 @@ func (w *world) drawHost(t *rapid.T, address func(int) netip.Prefix) {
 		k.addForeign(l.Name, rapid.SampledFrom(pool).Draw(t, "host address").String(), flags, proto)
 	}
 	for range rapid.IntRange(0, 8).Draw(t, "host nexthops") {
-		l := rapid.SampledFrom(k.list).Draw(t, "nexthop link")
+		l := rapid.SampledFrom(k.list[1:]).Draw(t, "nexthop link")
 		id := nexthopID(rapid.IntRange(0, 1).Draw(t, "slot"), rapid.IntRange(0, 1).Draw(t, "family"), rapid.IntRange(0, 1).Draw(t, "gateway"), rapid.IntRange(0, 3).Draw(t, "what"))
 		_ = k.apply(&Op{Kind: SetNexthop, ID: id, Link: l.Index})
 		_ = k.apply(&Op{Kind: SetNexthopGroup, ID: id&^63 | idGroup + uint32(rapid.IntRange(0, 1).Draw(t, "standing")), Hops: []uint32{id}})
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "host routes") {
 		a := rapid.SampledFrom(pool).Draw(t, "route subnet")
-		r := HostRoute{Table: 254, To: a.Masked(), Link: rapid.SampledFrom(k.list).Draw(t, "route link").Index,
+		r := HostRoute{Table: 254, To: a.Masked(), Link: rapid.SampledFrom(k.list[1:]).Draw(t, "route link").Index,
 			Protocol: rapid.SampledFrom([]uint8{unix.RTPROT_STATIC, unix.RTPROT_BIRD, unix.RTPROT_DHCP}).Draw(t, "protocol"),
 			Metric:   uint32(rapid.IntRange(0, 1).Draw(t, "route metric"))}
 		if rapid.Bool().Draw(t, "default") {
@@ -170,11 +174,11 @@ func (w *world) drawHost(t *rapid.T, address func(int) netip.Prefix) {
 	if rapid.Bool().Draw(t, "foreign nexthop") {
 		id := nexthopID(0, 0, 0, rapid.SampledFrom([]int{0, 1, idGroup}).Draw(t, "foreign id"))
 		if _, taken := k.nexthops[id]; !taken {
-			k.nexthops[id] = HostNexthop{ID: id, Protocol: unix.RTPROT_ZEBRA, Link: k.list[0].Index}
+			k.nexthops[id] = HostNexthop{ID: id, Protocol: unix.RTPROT_ZEBRA, Link: 1}
 		}
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "neighbours") {
-		n := HostNeighbor{Link: rapid.SampledFrom(k.list).Draw(t, "neighbour link").Index,
+		n := HostNeighbor{Link: rapid.SampledFrom(k.list[1:]).Draw(t, "neighbour link").Index,
 			IP:    netip.MustParseAddr(rapid.SampledFrom(append(vias, "192.0.2.200", "10.9.9.9", "fe80::77")).Draw(t, "neighbour")),
 			MAC:   MAC{2, 1, 0, 0, 0, byte(rapid.IntRange(0, 1).Draw(t, "mac"))},
 			State: rapid.SampledFrom([]uint16{unix.NUD_REACHABLE, unix.NUD_STALE, unix.NUD_DELAY, unix.NUD_PROBE, unix.NUD_FAILED, unix.NUD_PERMANENT}).Draw(t, "state")}
