@@ -27,7 +27,6 @@ func (g *Group) activate(old [Families]sets, online bool) {
 		lost := old[f].usable &^ s.usable
 		for i := range each(lost) {
 			g.members[i].inactive[f] = false
-			g.members[i].returning = false
 		}
 		g.refreshActive(f)
 		// For each active member lost, one that is not. More than N are active only while a member
@@ -37,27 +36,23 @@ func (g *Group) activate(old [Families]sets, online bool) {
 				g.activateOne(f, false)
 			}
 		}
-		// Normal members first: a standby counts them.
-		for _, standby := range []bool{false, true} {
-			for i := range each(s.usable &^ old[f].usable) {
-				if g.cfg.Members[i].Standby == standby {
-					g.join(f, i, old[f].usable == 0, online)
-				}
-			}
+		for i := range each(s.usable &^ old[f].usable) {
+			g.join(f, i, online)
 		}
 		g.letGo(f)
 		g.neverNone(f)
 	}
 }
 
-// join decides whether a member that became usable carries data.
-func (g *Group) join(f, i int, wasFailed, online bool) {
+// join decides whether a member that became usable carries data. That the first one after a group
+// failure does, whatever failback says, neverNone sees to.
+func (g *Group) join(f, i int, online bool) {
 	m := &g.members[i]
 	others := g.set[f].active &^ bit(i)
 	if g.cfg.Members[i].Standby {
 		m.inactive[f] = bits.OnesCount32(others) >= g.normal
 	} else {
-		m.inactive[f] = !(online || g.cfg.Failback || !m.seen[f] || wasFailed)
+		m.inactive[f] = !(online || g.cfg.Failback || !m.seen[f])
 	}
 	m.seen[f] = true
 	m.returning = m.returning && !m.inactive[f]
@@ -82,17 +77,39 @@ func (g *Group) activateOne(f int, standbysOnly bool) bool {
 	return false
 }
 
-// letGo standbys that stand in for nobody: N others are active and proved good. The last in file
-// order goes first, as the first is called first.
+// letGo standbys that stand in for nobody: N others are active and proved good. First the one with
+// the fewest addresses that then have to go elsewhere than home; of equals the last in file order,
+// as the first is called first.
 func (g *Group) letGo(f int) {
-	for i := len(g.members) - 1; i >= 0; i-- {
+	for {
 		s := g.set[f]
-		others := s.active & s.ready &^ bit(i)
-		if g.cfg.Members[i].Standby && s.active&bit(i) != 0 && bits.OnesCount32(others) >= max(g.normal, 1) {
-			g.members[i].inactive[f] = true
-			g.refreshActive(f)
+		least, one := 0, -1
+		for i := range each(s.active) {
+			others := s.active & s.ready &^ bit(i)
+			if !g.cfg.Members[i].Standby || bits.OnesCount32(others) < max(g.normal, 1) {
+				continue
+			}
+			if n := g.homeless(f, i); one < 0 || n <= least {
+				least, one = n, i
+			}
+		}
+		if one < 0 {
+			return
+		}
+		g.members[one].inactive[f] = true
+		g.refreshActive(f)
+	}
+}
+
+// homeless addresses of a member: those that do not go home now.
+func (g *Group) homeless(f, member int) int {
+	n := 0
+	for a, at := range g.owner {
+		if at == member && g.family(a) == f && !g.mayGoHome(f, g.cfg.Addresses[a].Home) {
+			n++
 		}
 	}
+	return n
 }
 
 // neverNone: while a member is usable, one is active.

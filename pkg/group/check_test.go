@@ -233,6 +233,7 @@ func (c *checker) record(r Record) {
 	case KindGroupFailure, KindGroupRepair:
 		c.must(c.failure == (r.Kind == KindGroupRepair), "%+v twice", r)
 		c.failure = r.Kind == KindGroupFailure
+		c.must(c.failure || c.g.Usable(Both)&bit(r.Member) != 0, "%+v: not usable", r)
 		c.must(c.failure == (bits.OnesCount32(c.g.Usable(Both)) == 0), "%+v: usable %b", r, c.g.Usable(Both))
 	}
 }

@@ -2,10 +2,7 @@
 
 package group
 
-import (
-	"math/bits"
-	"time"
-)
+import "time"
 
 // snapshot is what report compares with.
 type snapshot struct {
@@ -91,8 +88,8 @@ func (g *Group) records(ev Event, old [Families]sets, moves []Move) []Record {
 		entries = append(entries, Record{Kind: KindGroupFailure, Member: -1, Family: Both,
 			Cause: g.failureCause, Detail: g.failureDetail})
 	}
-	if usable := g.Usable(Both); g.failure && usable != 0 {
-		entries = append(entries, g.groupRepair(subject, usable))
+	if g.failure && g.Usable(Both) != 0 {
+		entries = append(entries, g.groupRepair(subject))
 	}
 	for i := range g.members {
 		entries = append(entries, g.memberRecords(i, old)...)
@@ -100,11 +97,9 @@ func (g *Group) records(ev Event, old [Families]sets, moves []Move) []Record {
 	return g.attribute(ev, entries, moves)
 }
 
-// groupRepair ends the group failure. Members that are offline are not to remember it.
-func (g *Group) groupRepair(subject int, usable uint32) Record {
-	if !g.valid(subject) || usable&bit(subject) == 0 {
-		subject = bits.TrailingZeros32(usable)
-	}
+// groupRepair ends the group failure; the event is about the first member that is usable. Members
+// that are offline are not to remember it.
+func (g *Group) groupRepair(subject int) Record {
 	g.failure = false
 	g.forgetOffline()
 	return Record{Kind: KindGroupRepair, Member: subject, Family: Both, Cause: g.failureCause, Detail: g.failureDetail}
@@ -170,9 +165,6 @@ func (g *Group) attribute(ev Event, entries []Record, moves []Move) []Record {
 		entries[0].Moved = away
 	}
 	if len(back) > 0 {
-		if !g.valid(subject) {
-			subject = back[0].To
-		}
 		entries = append(entries, Record{KindFailback, subject, g.familyOf(back), why.cause, why.detail, back})
 	}
 	return entries
