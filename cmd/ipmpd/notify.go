@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
+	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
 // notifier tells systemd how the daemon is. Without systemd it says nothing.
@@ -21,16 +21,16 @@ type notifier struct {
 }
 
 // Ready says that the daemon does its work, and in a few words which.
-func (n *notifier) Ready(status string) { n.send(daemon.SdNotifyReady + "\nSTATUS=" + status) }
+func (n *notifier) Ready(status string) { n.send(systemd.SdNotifyReady + "\nSTATUS=" + status) }
 
 // Status replaces those words.
 func (n *notifier) Status(status string) { n.send("STATUS=" + status) }
 
 // Stopping says that the end is on purpose.
-func (n *notifier) Stopping() { n.send(daemon.SdNotifyStopping) }
+func (n *notifier) Stopping() { n.send(systemd.SdNotifyStopping) }
 
 func (n *notifier) send(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	if _, err := systemd.SdNotify(false, state); err != nil {
 		n.log.Warn("systemd was not notified", "state", state, "error", err)
 	}
 }
@@ -38,7 +38,7 @@ func (n *notifier) send(state string) {
 // Run keeps the watchdog content until ctx ends, twice in its interval. It
 // does nothing where the unit has no WatchdogSec.
 func (n *notifier) Run(ctx context.Context) error {
-	interval, err := daemon.SdWatchdogEnabled(false)
+	interval, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
 		return fmt.Errorf("read the watchdog's interval: %w", err)
 	}
@@ -52,7 +52,7 @@ func (n *notifier) Run(ctx context.Context) error {
 	for {
 		is := n.healthy()
 		if is {
-			n.send(daemon.SdNotifyWatchdog)
+			n.send(systemd.SdNotifyWatchdog)
 		}
 		if is != was {
 			n.log.Warn("health changed", "healthy", is)

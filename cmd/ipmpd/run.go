@@ -3,16 +3,44 @@
 package main
 
 import (
-	"errors"
+	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 )
 
 func newRunCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "run",
-		Short: "the daemon, in the foreground",
-		Args:  argsBetween(0, 0),
-		RunE:  func(*cobra.Command, []string) error { return errors.New("run: the engine is not wired yet") },
+	var file, solaris string
+	cmd := &cobra.Command{
+		Use:                   "run [--config FILE | --solaris ROOT]",
+		Short:                 "the daemon, in the foreground",
+		Args:                  argsBetween(0, 0),
+		DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if solaris != "" {
+				return notBuilt("run --solaris")
+			}
+			cfg, warnings, err := loadForHost(file, hostLinks)
+			if err != nil {
+				return err
+			}
+			log := newLog(cmd.ErrOrStderr(), cfg.LogLevel)
+			for _, w := range warnings {
+				log.Warn(w.String())
+			}
+			d, err := openDaemon(cfg, globalsOf(cmd), log)
+			if err != nil {
+				return err
+			}
+			defer d.close()
+			return d.run(cmd.Context())
+		},
 	}
+	cmd.Flags().StringVar(&file, "config", defaultConfig, "configuration `FILE`")
+	cmd.Flags().StringVar(&solaris, "solaris", "", "read the Solaris files below `ROOT`")
+	return cmd
+}
+
+func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/group"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+// begin sets up all groups, before any task runs: what is known of the host decides where addresses
+// go; probes are not waited for (contract section 2, "start").
+func (e *engine) begin(cfg *config.Config) {
+	s := e.watcher.Snapshot()
+	number := 0
+	for i := range cfg.Groups {
+		u := newUnit(&cfg.Groups[i], i, number)
+		number += len(u.members)
+		for _, m := range u.members {
+			m.look(s)
+		}
+		e.units = append(e.units, u)
+	}
+	e.forget(number)
+	e.seatAll()
+	for _, u := range e.units {
+		for _, m := range u.members {
+			e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
+			e.carriers[m.number].Store(upness(m.link == group.LinkUp))
+		}
+		e.retarget(u, s)
+		u.state, _ = group.New(u.groupConfig(), time.Duration(monotonic()), u.start(s))
+	}
+	for _, u := range e.units {
+		e.publish(u)
+	}
+	e.updateProbing()
+	// The words are right before any program looks at them.
+	for _, u := range e.units {
+		for _, m := range u.members {
+			if m.ifindex != 0 {
+				e.attach(u, m)
+			}
+		}
+	}
+	e.apply()
+	d := e.desired()
+	o := observed(e.watcher.Snapshot(), d)
+	for _, u := range e.units {
+		nowhere := make([]int, len(u.cfg.Addresses))
+		for i := range nowhere {
+			nowhere[i] = -1
+		}
+		e.announcer.Announce(e.announcements(u, o, nowhere, u.state.Placement().Owners)...)
+	}
+	e.prepareAll()
+}
+
+// start is what group.New wants to know: where the addresses are found, and what has link.
+func (u *unit) start(s *netstate.Snapshot) group.Start {
+	var st group.Start
+	on := map[int]int{}
+	for _, m := range u.members {
+		st.Members = append(st.Members, group.MemberStart{Exists: m.ifindex != 0, Link: m.link})
+		if m.ifindex != 0 {
+			on[m.ifindex] = m.index
+		}
+	}
+	at := map[netip.Addr]int{}
+	for _, a := range s.Addresses {
+		if i, ours := on[a.Link]; ours {
+			at[a.Prefix.Addr()] = i
+		}
+	}
+	for _, a := range u.cfg.Addresses {
+		owner := -1
+		if i, found := at[a.Prefix.Addr()]; found {
+			owner = i
+		}
+		st.Owners = append(st.Owners, owner)
+	}
+	return st
+}
+
+// forget clears what a former run left in adopted maps for numbers that are used otherwise now:
+// limits (nobody is armed at a start), words, members beyond ours, owners.
+func (e *engine) forget(members int) {
+	for i := range e.instances {
+		atomic.StoreUint32(&e.instances[i].Limit, 0)
+	}
+	for number := members; number < bpf.Members; number++ {
+		if m, err := e.objects.Member(number); err == nil && m.Ifindex != 0 {
+			e.warnIf(e.objects.SetMember(number, bpf.Member{}))
+		}
+	}
+	owners, err := e.objects.Owners()
+	e.warnIf(err)
+	for _, u := range e.units {
+		for _, a := range u.cfg.Addresses {
+			delete(owners, a.Prefix.Addr())
+		}
+	}
+	for ip := range owners {
+		e.warnIf(e.objects.DeleteOwner(ip))
+	}
+	for i := range e.tracks {
+		word := bpf.ReadWord(&e.tracks[i])
+		bpf.ChangeWord(&e.tracks[i], 0, word.Usable)
+	}
+}
+
+// onVerdict runs on the reader's thread: first the contingency, then the engine.
+func (e *engine) onVerdict(ev *bpf.Event, woke int64) {
+	fired := e.fast.verdict(ev)
+	e.events <- &verdictNews{event: *ev, woke: woke, fired: fired}
+}
+
+// onCarrier runs on the asker's thread: an answer to a question about a carrier.
+func (e *engine) onCarrier(number, ifindex int, up bool, at int64) {
+	e.carrier(number, ifindex, up, at)
+}
+
+// onNoCarrier: the question could not be answered, because the interface is gone as a rule.
+func (e *engine) onNoCarrier(_, ifindex int, err error) {
+	e.log.Debug("no answer about a carrier", "ifindex", ifindex, "error", err)
+}
+
+// onLink runs on the thread that hears link messages.
+func (e *engine) onLink(ev netstate.LinkEvent) {
+	if ev.Resync {
+		e.events <- &linkNews{resync: true}
+		return
+	}
+	number, ok := e.byIfindex(ev.Index)
+	if !ok {
+		return
+	}
+	if !ev.Exists {
+		e.carrier(number, ev.Index, false, monotonic())
+		e.events <- &linkNews{ifindex: ev.Index, gone: true}
+		return
+	}
+	e.carrier(number, ev.Index, ev.Carrier, monotonic())
+}
+
+// seat is where a member is in the BPF maps, for the threads that may not ask the engine.
+type seat struct{ number, group, bit int }
+
+func (e *engine) byIfindex(ifindex int) (int, bool) {
+	s := e.seats.Load()
+	if s == nil {
+		return 0, false
+	}
+	at, ok := (*s)[ifindex]
+	return at.number, ok
+}
+
+// carrier news: of a loss, the contingency first. News that nothing has changed are not passed on.
+func (e *engine) carrier(number, ifindex int, up bool, at int64) {
+	seats := e.seats.Load()
+	if seats == nil {
+		return
+	}
+	seat, ok := (*seats)[ifindex]
+	if !ok || seat.number != number {
+		return
+	}
+	was := e.carriers[number].Swap(upness(up))
+	if was == upness(up) {
+		return
+	}
+	n := &linkNews{ifindex: ifindex, up: up, at: at}
+	if !up {
+		n.took, n.fired = e.fast.carrierLost(seat.group, seat.bit)
+	}
+	e.events <- n
+}
+
+const (
+	carrierUp   = 1
+	carrierDown = 2
+)
+
+func upness(up bool) uint32 {
+	if up {
+		return carrierUp
+	}
+	return carrierDown
+}
+
+// seatAll publishes who sits where; called whenever interfaces came or went.
+func (e *engine) seatAll() {
+	seats := map[int]seat{}
+	for _, u := range e.units {
+		for _, m := range u.members {
+			if m.ifindex != 0 {
+				seats[m.ifindex] = seat{m.number, u.slot, m.index}
+			}
+		}
+	}
+	e.seats.Store(&seats)
+}
+

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// monotonic is CLOCK_MONOTONIC in ns, the clock of the kernel's stamps.
+func monotonic() int64 {
+	var ts unix.Timespec
+	// It cannot fail for this clock.
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return ts.Nano()
+}
+
+// wall is the wall-clock time of a monotonic stamp.
+func wall(stamp int64) time.Time {
+	return time.Now().Add(-time.Duration(monotonic() - stamp))
+}

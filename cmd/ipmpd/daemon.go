@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/control"
+	"github.com/ipmpd/ipmpd/pkg/detect/probe"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+// extraProcs are Go's scheduler places for the locked real-time threads, so that one that wakes up
+// never waits for the goroutine that runs in its place.
+const extraProcs = 4
+
+// hang is how long the engine or the prober may be silent before the watchdog is no longer fed.
+const hang = 5 * time.Second
+
+// daemon is everything that `run` opens, and the tasks that work with it.
+type daemon struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	listener net.Listener
+	objects  *bpf.Objects
+	watcher  *netstate.Watcher
+	applier  *addr.Applier
+	prober   *probe.Prober
+	question *probe.Questions
+	carrier  *netstate.Carrier
+	links    *netstate.LinkEvents
+	engine   *engine
+	realtime probe.Realtime
+	closers  []func()
+}
+
+// openDaemon opens everything, in an order in which each failure leaves the host untouched: nothing
+// is written to the host before begin.
+func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err error) {
+	runtime.GOMAXPROCS(runtime.NumCPU() + extraProcs)
+	d := &daemon{cfg: cfg, log: log, realtime: probe.Realtime{Priority: cfg.Realtime.Priority, CPUs: cfg.Realtime.CPUs}}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	// A daemon that lives is an error that comes before everything else.
+	if d.listener, err = control.Listen(g.Socket); err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.listener.Close() })
+	pins, err := pinFolder()
+	if err != nil {
+		log.Warn("nothing can be pinned: programs are attached anew at every start", "error", err)
+	}
+	if d.objects, err = bpf.Load(bpf.Options{PinPath: pins}); err != nil {
+		return nil, err
+	}
+	d.defers(d.objects.Close)
+	if d.watcher, err = netstate.Open(netstate.Options{Log: log}); err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.watcher.Close() })
+	if d.applier, err = addr.NewApplier(addr.ApplierOptions{}); err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.applier.Close() })
+	if d.carrier, err = netstate.OpenCarrier(); err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.carrier.Close() })
+	if d.links, err = netstate.OpenLinkEvents(0); err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.links.Close() })
+	if d.question, err = probe.NewQuestions(); err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.question.Close() })
+	d.prober, err = probe.New(probe.Options{
+		Instances: d.objects.Instances(), Tracks: d.objects.Tracks(),
+		Realtime: d.realtime, Warn: d.warn, Questions: d.question})
+	if err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.prober.Close() })
+	d.engine = &engine{
+		log: log, events: make(chan any, 1024), journal: openJournal(g.State, log), public: &control.Broadcaster{},
+		objects: d.objects, instances: d.objects.Instances(), tracks: d.objects.Tracks(), epoch: 1,
+		fast:    &fastPath{tracks: d.objects.Tracks()},
+		applier: d.applier, announcer: addr.NewAnnouncer(d.applier.Sender(), log),
+		watcher: d.watcher, prober: d.prober, questions: d.question,
+		icmpID: uint16(rand.Uint32()), joined: map[join]bool{}, quiet: true,
+	}
+	return d, nil
+}
+
+func (d *daemon) defers(f func()) { d.closers = append(d.closers, f) }
+
+// close gives everything back, last opened first. What is pinned and what is on the host stays.
+func (d *daemon) close() {
+	for _, f := range slices.Backward(d.closers) {
+		f()
+	}
+	d.closers = nil
+}
+
+func (d *daemon) warn(err error) { d.log.Warn("real-time scheduling is not to be had", "error", err) }
+
+// task is one goroutine of the daemon.
+type task struct {
+	name string
+	run  func(context.Context) error
+}
+
+// run works until ctx ends or a task fails.
+func (d *daemon) run(ctx context.Context) error {
+	e := d.engine
+	e.begin(d.cfg)
+	server := control.NewServer(control.ServerOptions{
+		Listener: d.listener, Backend: e, Events: e.public, Version: d.version, Log: d.log})
+	notify := &notifier{healthy: d.healthy, log: d.log}
+	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
+	asker := &probe.Asker{
+		Questions: d.question, Realtime: d.realtime, Warn: d.warn,
+		Carrier: d.carrier.Ask, Answer: e.onCarrier, Failed: e.onNoCarrier}
+	tasks := []task{
+		{"journal", e.journal.Run},
+		{"watcher", d.watcher.Run},
+		{"reader", reader.Run},
+		{"asker", asker.Run},
+		{"links", d.runLinks},
+		{"announcer", e.announcer.Run},
+		{"prober", d.prober.Run},
+		{"engine", e.run},
+		{"server", server.Run},
+		{"watchdog", notify.Run},
+		{"ready", func(ctx context.Context) error { return d.ready(ctx, server, notify) }},
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, t := range tasks {
+		g.Go(func() error {
+			if err := t.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	notify.Stopping()
+	d.log.Info("stopped; addresses, routes and programs stay", "error", err)
+	return err
+}
+
+// ready tells systemd when commands are answered and rounds are sent.
+func (d *daemon) ready(ctx context.Context, server *control.Server, notify *notifier) error {
+	select {
+	case <-server.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	notify.Ready(fmt.Sprintf("%s watched", counted(len(d.cfg.Groups), "group", "groups")))
+	d.log.Info("ready", "groups", len(d.cfg.Groups), "adopted", d.objects.Adopted, "timer", d.objects.Timer)
+	return nil
+}
+
+// runLinks hears link messages on a locked real-time thread.
+func (d *daemon) runLinks(ctx context.Context) error {
+	return probe.RealtimeThread(d.realtime, d.warn, func() error { return d.links.Run(ctx, d.engine.onLink) })
+}
+
+// healthy: the engine and the prober have both shown a sign of life lately.
+func (d *daemon) healthy() bool {
+	now := monotonic()
+	return now-d.engine.alive.Load() < hang.Nanoseconds() && now-d.prober.HeartbeatNs() < hang.Nanoseconds()
+}
+
+// version of this daemon, for clients.
+func (d *daemon) version() control.Version {
+	features := []string{"ring buffer", "resilient nexthop groups"}
+	if d.objects.Timer {
+		features = append(features, "bpf_timer")
+	}
+	if d.objects.Adopted {
+		features = append(features, "adopted maps")
+	}
+	return ownVersion(features)
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/control"
+	"github.com/ipmpd/ipmpd/pkg/detect"
+	"github.com/ipmpd/ipmpd/pkg/detect/probe"
+	"github.com/ipmpd/ipmpd/pkg/group"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+const (
+	leastTick = 10 * time.Millisecond
+	mostTick  = 100 * time.Millisecond
+
+	// Link news may be a second late (detection.md section 4): after any, carriers are asked for.
+	askFor   = 1100 * time.Millisecond
+	askLeast = time.Millisecond
+
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 10 * time.Second
+
+	// settle is how long changes of the host are collected before they are looked at.
+	settle = 2 * time.Millisecond
+)
+
+// engine owns all group state. One goroutine runs it; what other threads find out comes by events.
+type engine struct {
+	log     *slog.Logger
+	units   []*unit
+	events  chan any // verdictNews, linkNews, command, func()
+	journal *journal
+	public  *control.Broadcaster
+
+	objects   *bpf.Objects
+	instances []bpf.Instance
+	tracks    []bpf.Track
+	epoch     uint32 // of the maps: another one, and members are armed again
+	fast      *fastPath
+
+	applier   *addr.Applier
+	announcer *addr.Announcer
+	watcher   *netstate.Watcher
+	prober    *probe.Prober
+	questions *probe.Questions
+	icmpID    uint16
+
+	joined  map[join]bool
+	retryAt time.Time
+	retry   time.Duration
+	onlines []*pendingOnline
+
+	seats    atomic.Pointer[map[int]seat] // by interface index
+	carriers [bpf.Members]atomic.Uint32   // last known, by member number
+
+	view  atomic.Pointer[control.Status]
+	alive atomic.Int64 // CLOCK_MONOTONIC ns of the last turn of the loop
+	quiet bool         // the last plan was complete
+}
+
+// join is a solicited-node group joined ahead of a move.
+type join struct {
+	link   int
+	prefix netip.Prefix
+}
+
+// verdictNews is an event of the kernel, after its contingency was fired.
+type verdictNews struct {
+	event bpf.Event
+	woke  int64
+	fired *firing
+}
+
+// linkNews is what a link message or an answer about the carrier says.
+type linkNews struct {
+	ifindex int
+	up      bool
+	at      int64
+	took    [bpf.Families]bool
+	fired   *firing
+	gone    bool
+	resync  bool
+}
+
+// command is an operator's word; done is answered once.
+type command struct {
+	control.Command
+	done chan error
+}
+
+// run is the event loop.
+func (e *engine) run(ctx context.Context) error {
+	tick := time.NewTicker(e.tickInterval())
+	defer tick.Stop()
+	asks := time.NewTicker(e.askInterval())
+	defer asks.Stop()
+	var changes <-chan time.Time
+	e.refresh()
+	for {
+		e.alive.Store(monotonic())
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev := <-e.events:
+			e.handle(ev)
+		case <-e.watcher.Changes():
+			// Changes come in crowds, not least those that we make ourselves.
+			if changes == nil {
+				changes = time.After(settle)
+			}
+			continue
+		case <-changes:
+			changes = nil
+			e.hostChanged()
+		case <-asks.C:
+			e.askCarriers()
+			continue
+		case <-tick.C:
+			e.housekeeping()
+		}
+		e.refresh()
+	}
+}
+
+// tickInterval of the housekeeping: a few rounds of the fastest group.
+func (e *engine) tickInterval() time.Duration {
+	least := mostTick
+	for _, u := range e.units {
+		least = min(least, 4*u.cfg.Interval())
+	}
+	return max(least, leastTick)
+}
+
+func (e *engine) askInterval() time.Duration {
+	least := mostTick
+	for _, u := range e.units {
+		least = min(least, u.cfg.DetectionTime/4)
+	}
+	return max(least, askLeast)
+}
+
+func (e *engine) handle(ev any) {
+	switch ev := ev.(type) {
+	case *verdictNews:
+		e.verdict(ev)
+	case *linkNews:
+		e.linkChanged(ev)
+	case *command:
+		e.command(ev)
+	case func():
+		ev()
+	}
+}
+
+// verdict is the engine's part of a failover that the kernel decided on and the reader has begun.
+func (e *engine) verdict(n *verdictNews) {
+	ev := &n.event
+	u, m := e.find(int(ev.Group), int(ev.Member))
+	if m == nil {
+		return
+	}
+	u.askUntil = monotonic() + askFor.Nanoseconds()
+	family := detect.Family(ev.Family)
+	if ev.Kind == bpf.EventLast {
+		e.findings(u, u.tracker.Last(monotonic(), e.samples(u)))
+		return
+	}
+	m.published[family] = false
+	if ev.Both != 0 {
+		m.published[1-family] = false
+	}
+	u.tracker.Verdict(int64(ev.VerdictNs), m.number, family, ev.Both != 0)
+	e.event(control.Event{Event: control.EventVerdict, Group: u.cfg.Name, Interface: m.cfg.Name,
+		Family: family.String(), Detail: e.evidence(m, ev)})
+	e.step(u, group.HealthChanged{
+		Member: m.index, Family: group.Family(family), Health: group.Failed,
+		Cause: group.CauseProbe, Detail: e.evidence(m, ev),
+	}, &origin{from: int64(ev.LastReplyNs), verdict: int64(ev.VerdictNs), fired: n.fired})
+}
+
+// evidence says what a verdict's missed replies mean: traffic that still arrives leaves the transmit
+// path; else it is both.
+func (e *engine) evidence(m *member, ev *bpf.Event) string {
+	t, err := e.objects.Traffic(m.number)
+	if err == nil && int32(t.Seen[ev.Family]-ev.Acked) >= 2 && ev.Acked != 0 {
+		return "tx-path"
+	}
+	return "both"
+}
+
+// linkChanged is news of a carrier, asked for or heard.
+func (e *engine) linkChanged(n *linkNews) {
+	if n.resync || n.gone {
+		for _, u := range e.units {
+			u.askUntil = monotonic() + askFor.Nanoseconds()
+		}
+		e.hostChanged()
+		return
+	}
+	u, m := e.findLink(n.ifindex)
+	if m == nil {
+		return
+	}
+	link := linkOf(n.up)
+	for f, took := range n.took {
+		if took {
+			m.published[f] = false
+		}
+	}
+	if link == m.link {
+		return
+	}
+	u.askUntil = n.at + askFor.Nanoseconds()
+	m.link = link
+	found := u.tracker.Link(n.at, m.number, n.up)
+	how := &origin{from: n.at, verdict: n.at, fired: n.fired}
+	if n.up {
+		e.findings(u, found)
+	} else {
+		e.step(u, group.HealthChanged{Member: m.index, Family: group.Both, Health: group.Failed,
+			Cause: group.CauseLink, Detail: detect.DetailCarrier}, how)
+	}
+	e.step(u, group.LinkChanged{Member: m.index, Link: link, Detail: detect.DetailCarrier}, how)
+}
+
+// askCarriers asks for the carriers of groups in which something has happened lately.
+func (e *engine) askCarriers() {
+	now := monotonic()
+	for _, u := range e.units {
+		if now > u.askUntil {
+			continue
+		}
+		for _, m := range u.members {
+			if m.ifindex != 0 {
+				e.questions.Ask(m.number, m.ifindex)
+			}
+		}
+	}
+}
+
+// housekeeping is what needs no hurry: arming, repair, group failure, targets, adaptation, retries.
+func (e *engine) housekeeping() {
+	now := monotonic()
+	replan := false
+	for _, u := range e.units {
+		samples := e.samples(u)
+		e.findings(u, u.tracker.Observe(now, samples))
+		replan = e.adapt(u, now, samples) || replan
+		for f := range u.side {
+			if u.side[f].used {
+				replan = e.rotate(u, f) || replan
+			}
+		}
+	}
+	if replan {
+		e.updateProbing()
+	}
+	e.finishOnlines()
+	if !e.retryAt.IsZero() && time.Now().After(e.retryAt) {
+		e.retryAt = time.Time{}
+		e.apply()
+		e.prepareAll()
+	}
+}
+
+// findings of the tracker become limits for the kernel and events for the group.
+func (e *engine) findings(u *unit, list []detect.Finding) {
+	for _, f := range list {
+		m := u.member(f.Member)
+		if m == nil && f.Member >= 0 {
+			continue
+		}
+		e.finding(u, m, f)
+	}
+}
+
+func (e *engine) finding(u *unit, m *member, f detect.Finding) {
+	cause := group.CauseProbe
+	if f.Cause == detect.CauseLink {
+		cause = group.CauseLink
+	}
+	switch f.Kind {
+	case detect.FindLimit:
+		atomic.StoreUint32(&e.instances[bpf.InstanceNumber(m.number, int(f.Family))].Limit, f.Limit)
+		m.armed[f.Family] = f.Limit
+		e.log.Debug("limit", "interface", m.cfg.Name, "family", f.Family.String(), "limit", f.Limit, "why", f.Why)
+	case detect.FindAnswering:
+		e.step(u, group.HealthChanged{Member: m.index, Family: group.Family(f.Family), Health: group.OK, Cause: cause}, nil)
+	case detect.FindRepaired:
+		m.flaps++
+		health := group.OK
+		if state, _, _ := u.tracker.State(m.number, f.Family); state != detect.OK {
+			health = group.Unknown
+		}
+		e.log.Info("repaired", "interface", m.cfg.Name, "family", f.Family.String(), "why", f.Why)
+		e.step(u, group.HealthChanged{Member: m.index, Family: group.Family(f.Family), Health: health, Cause: cause}, nil)
+	case detect.FindFailed:
+		now := monotonic()
+		e.log.Warn("failed", "interface", m.cfg.Name, "family", f.Family.String(), "why", f.Why)
+		from := f.LastReply
+		if f.Cause == detect.CauseLink || from == 0 {
+			from = now
+		}
+		e.step(u, group.HealthChanged{Member: m.index, Family: group.Family(f.Family), Health: group.Failed,
+			Cause: cause, Detail: f.Detail}, &origin{from: from, verdict: now})
+	case detect.FindGroupFailed:
+		e.step(u, group.GroupFailed{Cause: cause, Detail: f.Detail}, nil)
+	case detect.FindGroupRepaired:
+		e.step(u, group.GroupRepaired{}, nil)
+	}
+}
+
+// find a member by its numbers in the BPF maps.
+func (e *engine) find(slot, number int) (*unit, *member) {
+	for _, u := range e.units {
+		if u.slot == slot {
+			return u, u.member(number)
+		}
+	}
+	return nil, nil
+}
+
+func (e *engine) findLink(ifindex int) (*unit, *member) {
+	for _, u := range e.units {
+		for _, m := range u.members {
+			if m.ifindex == ifindex && ifindex != 0 {
+				return u, m
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (e *engine) findName(name string) (*unit, *member) {
+	for _, u := range e.units {
+		for _, m := range u.members {
+			if m.cfg.Name == name {
+				return u, m
+			}
+		}
+	}
+	return nil, nil
+}
+
+// event tells those who watch, and the log.
+func (e *engine) event(ev control.Event) {
+	ev.Time = time.Now()
+	e.log.Info(ev.Event, "group", ev.Group, "interface", ev.Interface, "family", ev.Family,
+		"address", ev.Address, "detail", ev.Detail)
+	e.public.Publish(ev)
+}
+
+func (e *engine) warnIf(err error) {
+	if err != nil {
+		e.log.Error("a BPF map could not be written", "error", err)
+	}
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/group"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+// hostChanged looks at the host again: members that came or went, targets, and whatever is not as
+// it should be.
+func (e *engine) hostChanged() {
+	s := e.watcher.Snapshot()
+	replan := false
+	for _, u := range e.units {
+		replan = e.lookAt(u, s) || replan
+		replan = e.retarget(u, s) || replan
+	}
+	if replan {
+		e.updateProbing()
+	}
+	e.apply()
+	e.prepareAll()
+}
+
+// lookAt the members of a group; it returns whether the prober's plan is another.
+func (e *engine) lookAt(u *unit, s *netstate.Snapshot) (changed bool) {
+	for _, m := range u.members {
+		was := m.ifindex
+		if !m.look(s) {
+			continue
+		}
+		changed = true
+		if was == m.ifindex {
+			e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
+			continue
+		}
+		e.replaceMember(u, m, was)
+	}
+	return changed
+}
+
+// replaceMember is for an interface that appeared, is gone, or was deleted and made again.
+func (e *engine) replaceMember(u *unit, m *member, was int) {
+	if was != 0 {
+		if m.attachment != nil {
+			// The links of a deleted interface are dead; their pins would be in the way.
+			if err := m.attachment.Detach(); err != nil {
+				e.log.Debug("detach from a missing interface", "interface", m.cfg.Name, "error", err)
+			}
+			m.attachment = nil
+		}
+		e.step(u, group.PresenceChanged{Member: m.index, Exists: false}, &origin{from: monotonic(), verdict: monotonic()})
+	}
+	e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
+	e.carriers[m.number].Store(upness(m.link == group.LinkUp))
+	e.seatAll()
+	if m.ifindex == 0 {
+		return
+	}
+	e.attach(u, m)
+	e.step(u, group.PresenceChanged{Member: m.index, Exists: true}, nil)
+	e.step(u, group.LinkChanged{Member: m.index, Link: m.link}, nil)
+	u.askUntil = monotonic() + askFor.Nanoseconds()
+}
+
+// attach puts the programs on a member. Without them it is watched by its link only, which is said.
+func (e *engine) attach(u *unit, m *member) {
+	a, err := e.attachAs(m.ifindex, u.cfg.Attach)
+	if err != nil {
+		if text := err.Error(); text != m.attachErr {
+			m.attachErr = text
+			e.log.Error("the programs could not be attached; only the link is watched", "interface", m.cfg.Name, "error", err)
+		}
+		return
+	}
+	m.attachErr, m.attachment = "", a
+	e.log.Info("attached", "interface", m.cfg.Name, "mode", string(a.Mode))
+}
+
+func (e *engine) attachAs(ifindex int, as config.Attach) (*bpf.Attachment, error) {
+	switch as {
+	case config.AttachXDP:
+		return e.objects.Attach(ifindex, bpf.ModeXDP)
+	case config.AttachXDPGeneric:
+		return e.objects.Attach(ifindex, bpf.ModeXDPGeneric)
+	case config.AttachTCX:
+		return e.objects.Attach(ifindex, bpf.ModeTCX)
+	}
+	return e.objects.AttachAuto(ifindex)
+}

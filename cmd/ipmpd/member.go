@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/detect"
+	"github.com/ipmpd/ipmpd/pkg/group"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+// member is one configured interface, as the engine knows it.
+type member struct {
+	cfg    *config.Interface
+	number int // in the BPF maps
+	index  int // in its group: file order, and its bit in the words
+
+	// Of the host; ifindex 0: missing.
+	ifindex   int
+	mac       addr.MAC
+	link      group.Link
+	linkLocal netip.Addr
+
+	attachment *bpf.Attachment
+	attachErr  string // logged already
+
+	offline bool
+	kind    [bpf.Families]detect.Kind
+	flaps   uint64
+	// published is what the words say of it, as far as the engine knows: a verdict that has not
+	// reached the engine yet must not be undone.
+	published [bpf.Families]bool
+	// armed is the limit that was written to each instance.
+	armed [bpf.Families]uint32
+}
+
+// look takes over what the host says; it returns whether anything that others depend on changed.
+func (m *member) look(s *netstate.Snapshot) (changed bool) {
+	old := *m
+	l := s.LinkByName(m.cfg.Name)
+	if l == nil {
+		m.ifindex, m.mac, m.linkLocal, m.link = 0, addr.MAC{}, netip.Addr{}, group.LinkUnknown
+		return old.ifindex != 0
+	}
+	if m.ifindex != l.Index {
+		// Another device: what was heard of the last one's carrier means nothing.
+		m.link = group.LinkUnknown
+	}
+	m.ifindex, m.mac = l.Index, l.MAC
+	if m.link == group.LinkUnknown {
+		m.link = linkOf(l.Carrier)
+	}
+	m.linkLocal = netip.Addr{}
+	for _, a := range s.AddressesOf(l.Index) {
+		if ip := a.Prefix.Addr(); ip.Is6() && ip.IsLinkLocalUnicast() {
+			m.linkLocal = ip
+			break
+		}
+	}
+	return m.ifindex != old.ifindex || m.mac != old.mac || m.linkLocal != old.linkLocal
+}
+
+func linkOf(carrier bool) group.Link {
+	if carrier {
+		return group.LinkUp
+	}
+	return group.LinkDown
+}
+
+// test is the test address of a family, the first of the file; a link-local address is the IPv6 one
+// where none is given.
+func (m *member) test(family int) netip.Addr {
+	for _, p := range m.cfg.Test {
+		if p.Addr().Is4() == (family == 0) {
+			return p.Addr()
+		}
+	}
+	if family == 1 {
+		return m.linkLocal
+	}
+	return netip.Addr{}
+}
+
+// describe is the member for the BPF programs.
+func (m *member) describe(group int) bpf.Member {
+	b := bpf.Member{Ifindex: uint32(m.ifindex), Group: uint8(group), Bit: uint8(m.index), Mac: m.mac}
+	for _, p := range m.cfg.Test {
+		f := 0
+		if p.Addr().Is6() {
+			f = 1
+		}
+		if n := b.Tests[f]; int(n) < bpf.Tests {
+			b.Test[f][n] = bpf.AddrFrom(p.Addr())
+			b.Tests[f]++
+		}
+	}
+	return b
+}
+
+// probes says what the JSON calls probe_kind.
+func (m *member) probes() string {
+	for _, k := range m.kind {
+		if k == detect.KindICMP || k == detect.KindARP {
+			return strings.ToLower(k.String())
+		}
+	}
+	return "link"
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+// observed translates what pkg/netstate saw for pkg/addr; sysctls are read as the plan needs them.
+func observed(s *netstate.Snapshot, d addr.Desired) addr.Observed {
+	o := addr.Observed{
+		Links:     make([]addr.HostLink, 0, len(s.Links)),
+		Addresses: make([]addr.HostAddress, 0, len(s.Addresses)),
+		Routes:    make([]addr.HostRoute, 0, len(s.Routes)),
+		Nexthops:  make([]addr.HostNexthop, 0, len(s.Nexthops)),
+		Neighbors: make([]addr.HostNeighbor, 0, len(s.Neighbors)),
+		Sysctls:   netstate.Sysctls(addr.SysctlKeys(d)),
+	}
+	for i := range s.Links {
+		l := &s.Links[i]
+		o.Links = append(o.Links, addr.HostLink{Index: l.Index, Name: l.Name, MAC: l.MAC, Up: l.Up, Carrier: l.Carrier})
+	}
+	for i := range s.Addresses {
+		a := &s.Addresses[i]
+		o.Addresses = append(o.Addresses, addr.HostAddress{
+			Link: a.Link, Prefix: a.Prefix, Flags: a.Flags, Proto: a.Protocol})
+	}
+	for i := range s.Routes {
+		o.Routes = append(o.Routes, hostRoute(&s.Routes[i]))
+	}
+	for i := range s.Nexthops {
+		n := &s.Nexthops[i]
+		o.Nexthops = append(o.Nexthops, addr.HostNexthop{
+			ID: n.ID, Protocol: n.Protocol, Link: n.Link, Gateway: n.Gateway, Hops: n.Group})
+	}
+	for i := range s.Neighbors {
+		n := &s.Neighbors[i]
+		o.Neighbors = append(o.Neighbors, addr.HostNeighbor{Link: n.Link, IP: n.IP, MAC: n.MAC, State: n.State})
+	}
+	return o
+}
+
+func hostRoute(r *netstate.Route) addr.HostRoute {
+	h := addr.HostRoute{
+		Table: r.Table, Protocol: r.Protocol, Scope: r.Scope, Metric: r.Metric,
+		To: r.Dst, Src: r.Src, NHID: r.NexthopID,
+	}
+	if r.NexthopID == 0 && len(r.Hops) > 0 {
+		h.Via, h.Link = r.Hops[0].Gateway, r.Hops[0].Link
+	}
+	return h
+}

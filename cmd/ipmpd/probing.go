@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/control"
+	"github.com/ipmpd/ipmpd/pkg/detect"
+	"github.com/ipmpd/ipmpd/pkg/detect/probe"
+	"github.com/ipmpd/ipmpd/pkg/group"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+// retarget chooses a group's targets and learns their MACs; it returns whether the prober's plan is
+// another.
+func (e *engine) retarget(u *unit, s *netstate.Snapshot) (changed bool) {
+	for f := range u.side {
+		side := &u.side[f]
+		if !side.used {
+			continue
+		}
+		chosen := detect.ChooseTargets(detect.Family(f), e.candidates(u, f, s))
+		if !slices.Equal(chosen, side.targets) {
+			e.event(control.Event{Event: control.EventTargetChanged, Group: u.cfg.Name,
+				Family: detect.Family(f).String(), Detail: joinAddrs(chosen)})
+			side.targets = chosen
+		}
+		changed = e.rotate(u, f) || changed
+		for _, t := range side.targets {
+			if mac := e.macOf(u, s, t); mac != (addr.MAC{}) && mac != side.macs[t] {
+				side.macs[t] = mac
+				changed = true
+			}
+		}
+	}
+	return e.setKinds(u) || changed
+}
+
+func joinAddrs(list []netip.Addr) string {
+	text := make([]string, len(list))
+	for i, a := range list {
+		text[i] = a.String()
+	}
+	return strings.Join(text, " ")
+}
+
+// candidates for targets of one family.
+func (e *engine) candidates(u *unit, family int, s *netstate.Snapshot) detect.Candidates {
+	c := detect.Candidates{Configured: u.cfg.Targets}
+	is := func(a netip.Addr) bool { return a.IsValid() && a.Is4() == (family == 0) }
+	links := map[int]bool{}
+	for _, m := range u.members {
+		links[m.ifindex] = m.ifindex != 0
+		for _, p := range m.cfg.Test {
+			c.Subnets = append(c.Subnets, p.Masked())
+		}
+	}
+	for _, a := range u.cfg.Addresses {
+		c.Subnets = append(c.Subnets, a.Prefix.Masked())
+	}
+	for _, r := range u.cfg.Routes {
+		if is(r.Via) {
+			c.NextHops = append(c.NextHops, r.Via)
+		}
+	}
+	for i := range s.Routes {
+		for _, hop := range s.Routes[i].Hops {
+			if links[hop.Link] && is(hop.Gateway) {
+				c.NextHops = append(c.NextHops, hop.Gateway)
+			}
+		}
+	}
+	for i := range s.Neighbors {
+		n := &s.Neighbors[i]
+		const alive = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
+		if links[n.Link] && is(n.IP) && n.State&alive != 0 && n.MAC != ([6]byte{}) && !n.IP.IsLinkLocalUnicast() {
+			c.Neighbours = append(c.Neighbours, n.IP)
+		}
+	}
+	// Entries come and go; a target that is one already stays while it is one.
+	slices.SortStableFunc(c.Neighbours, func(a, b netip.Addr) int {
+		return rank(u.side[family].targets, a) - rank(u.side[family].targets, b)
+	})
+	for i := range s.Addresses {
+		c.Own = append(c.Own, s.Addresses[i].Prefix.Addr())
+	}
+	for _, a := range u.cfg.Addresses {
+		c.Own = append(c.Own, a.Prefix.Addr())
+	}
+	return c
+}
+
+func rank(list []netip.Addr, a netip.Addr) int {
+	if i := slices.Index(list, a); i >= 0 {
+		return i
+	}
+	return len(list)
+}
+
+// macOf a target, as the kernel's neighbour table has it on any member of the group.
+func (e *engine) macOf(u *unit, s *netstate.Snapshot, target netip.Addr) addr.MAC {
+	const valid = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
+	var found addr.MAC
+	best := uint16(0)
+	for i := range s.Neighbors {
+		n := &s.Neighbors[i]
+		if n.IP != target || n.State&valid == 0 || n.MAC == ([6]byte{}) {
+			continue
+		}
+		for _, m := range u.members {
+			fresh := n.State & (unix.NUD_REACHABLE | unix.NUD_PERMANENT)
+			if m.ifindex == n.Link && m.ifindex != 0 && (best == 0 || fresh > best) {
+				found, best = n.MAC, max(fresh, 1)
+			}
+		}
+	}
+	return found
+}
+
+// rotate takes dead targets out of the rounds and back in, and asks for MACs again.
+func (e *engine) rotate(u *unit, family int) (changed bool) {
+	side := &u.side[family]
+	track, _ := e.prober.TrackSnapshot(bpf.TrackNumber(u.slot, family))
+	states := make([]detect.TargetState, len(side.targets))
+	for i, t := range side.targets {
+		states[i].Addr = t
+		if at := slices.Index(side.rotating, t); at >= 0 {
+			states[i].VoidRun = track.VoidRun[at]
+		}
+	}
+	now := monotonic()
+	in := side.rotation.InRotation(now, u.cfg.Misses, states)
+	changed = !slices.Equal(in, side.rotating)
+	side.rotating = in
+	for _, t := range side.rotation.AskAgain(now, u.cfg.Misses, states) {
+		e.resolve(u, t)
+	}
+	return changed
+}
+
+// resolve asks for a target's MAC on every member that can.
+func (e *engine) resolve(u *unit, target netip.Addr) {
+	for _, m := range u.members {
+		if m.ifindex == 0 || m.link == group.LinkDown || m.offline {
+			continue
+		}
+		family := 0
+		if target.Is6() {
+			family = 1
+		}
+		if err := e.applier.Resolve(m.ifindex, m.mac, m.test(family), target); err != nil {
+			e.log.Debug("a target was not asked for its MAC", "target", target, "interface", m.cfg.Name, "error", err)
+		}
+	}
+}
+
+// setKinds decides how each instance is probed; it returns whether that changed.
+func (e *engine) setKinds(u *unit) (changed bool) {
+	for _, m := range u.members {
+		old := m.kind
+		for f := range m.kind {
+			m.kind[f] = detect.KindOf(detect.Mode(u.cfg.Probe), m.test(f).IsValid(), u.side[f].used)
+		}
+		changed = changed || m.kind != old
+	}
+	return changed
+}
+
+// plan is what the prober has to do.
+func (e *engine) plan() *probe.Plan {
+	p := &probe.Plan{}
+	for _, u := range e.units {
+		for f := range u.side {
+			if u.side[f].used {
+				p.Tracks = append(p.Tracks, u.track(f, e.icmpID))
+			}
+		}
+	}
+	return p
+}
+
+// track of one family for the prober.
+func (u *unit) track(family int, icmpID uint16) probe.Track {
+	side := &u.side[family]
+	t := probe.Track{Number: bpf.TrackNumber(u.slot, family)}
+	var kinds []detect.Kind
+	for _, m := range u.members {
+		pm := probe.Member{
+			Number: m.number, Bit: m.index, Ifindex: m.ifindex, MAC: m.mac,
+			Source: m.test(family), ICMPID: icmpID + uint16(m.number),
+		}
+		// An interface that is missing or offline is in the track, so that its bit is known.
+		if m.ifindex != 0 && !m.offline {
+			kinds = append(kinds, m.kind[family])
+			pm.Kind = kernelKind(m.kind[family])
+		}
+		t.Members = append(t.Members, pm)
+	}
+	t.Interval = detect.RoundInterval(detect.Mode(u.cfg.Probe), side.adapt.Interval(), kinds)
+	for _, a := range side.rotating {
+		t.Targets = append(t.Targets, probe.Target{Addr: a, MAC: side.macs[a]})
+	}
+	return t
+}
+
+func kernelKind(k detect.Kind) uint32 {
+	switch k {
+	case detect.KindICMP:
+		return bpf.KindICMP
+	case detect.KindARP:
+		return bpf.KindARP
+	}
+	return bpf.KindNone
+}
+
+// updateProbing gives the prober the present plan, and tells the groups which families are probed.
+func (e *engine) updateProbing() {
+	p := e.plan()
+	if err := p.Validate(); err != nil {
+		e.log.Error("the plan for the prober is wrong; the old one stays", "error", err)
+		return
+	}
+	p.Publish(e.instances, e.tracks)
+	for _, u := range e.units {
+		for _, m := range u.members {
+			for f := range m.kind {
+				flags := uint32(0)
+				if !u.probed(m)[1-f] {
+					flags = bpf.TakesBoth
+				}
+				atomic.StoreUint32(&e.instances[bpf.InstanceNumber(m.number, f)].Flags, flags)
+			}
+		}
+	}
+	if err := e.prober.Update(p); err != nil {
+		e.log.Error("the prober refused its plan; the old one stays", "error", err)
+	}
+	for _, u := range e.units {
+		if u.state == nil {
+			continue
+		}
+		for _, m := range u.members {
+			e.step(u, group.ProbingChanged{Member: m.index, Probed: u.probed(m)}, nil)
+		}
+	}
+}
+
+// samples of a group, for the tracker.
+func (e *engine) samples(u *unit) []detect.Sample {
+	out := make([]detect.Sample, 0, len(u.members)*bpf.Families)
+	for _, m := range u.members {
+		for f := range bpf.Families {
+			out = append(out, e.sample(u, m, f))
+		}
+	}
+	return out
+}
+
+func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
+	s := detect.Sample{
+		Member: m.number, Family: detect.Family(family), Kind: m.kind[family],
+		Link: detect.Link(m.link), Disabled: m.offline || m.ifindex == 0,
+		Epoch: e.epoch, Targets: len(u.side[family].rotating),
+	}
+	if m.kind[0] == detect.KindNone && m.kind[1] == detect.KindNone {
+		// Not probed at all: its link is all there is.
+		s.Kind = detect.KindLink
+	}
+	p, ok := e.prober.Snapshot(bpf.InstanceNumber(m.number, family))
+	if !ok {
+		return s
+	}
+	s.Answered, s.Missed, s.Streak = p.Answered, p.Missed, p.Streak
+	s.Share, s.Judged = p.Share, p.Judged
+	s.Answering, s.Missing = p.Answering, p.Missing
+	s.LastReply, s.LastMiss, s.Refused = p.LastReply, p.LastMiss, p.Refused
+	if p.Refused != 0 {
+		s.TxPackets = txPackets(m.cfg.Name)
+	}
+	s.RTTp999 = e.prober.RTT(bpf.InstanceNumber(m.number, family)).P999
+	return s
+}

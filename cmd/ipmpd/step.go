@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/control"
+	"github.com/ipmpd/ipmpd/pkg/group"
+)
+
+// origin is where a change comes from, for its timeline: CLOCK_MONOTONIC ns.
+type origin struct {
+	from    int64 // last good reply, or arrival of the event
+	verdict int64
+	fired   *firing // what the fast path has done already
+}
+
+// stamps are when the steps of a change were done, CLOCK_MONOTONIC ns; 0: not done.
+type stamps struct {
+	egress, first, announced, routes, addresses int64
+}
+
+// refusal is a step that the group would not take.
+type refusal struct{ reason string }
+
+func (r *refusal) Error() string { return r.reason }
+
+// step lets a group take an event and carries out what follows from it.
+func (e *engine) step(u *unit, ev group.Event, from *origin) error {
+	before := u.state.Placement().Owners
+	actions := u.state.Step(time.Duration(monotonic()), ev)
+	return e.carryOut(u, actions, before, from)
+}
+
+// carryOut does what a group asks for, in its order: words and ARP owners in the kernel first, then
+// announcements and addresses, then what is told.
+func (e *engine) carryOut(u *unit, actions []group.Action, before []int, from *origin) error {
+	var moved, publish bool
+	for _, a := range actions {
+		switch a := a.(type) {
+		case group.Refused:
+			return &refusal{a.Reason}
+		case group.Publish:
+			publish = true
+		case group.Move:
+			moved = true
+		}
+	}
+	var done stamps
+	var failures []addr.Failure
+	if publish {
+		e.publish(u)
+		done.egress = monotonic()
+	}
+	if moved || publish {
+		failures = e.move(u, before, from, &done)
+		e.prepareAll()
+	}
+	for _, a := range actions {
+		e.report(u, a, from, &done, failures)
+	}
+	return nil
+}
+
+// move brings addresses and routes where the group wants them, unless the fast path has, and
+// announces them. A failover announces first: what arrives early is taken in by the host on any
+// member; a planned move announces last.
+func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.Failure {
+	d := e.desired()
+	o := observed(e.watcher.Snapshot(), d)
+	list := e.announcements(u, o, before, u.state.Placement().Owners)
+	fired := from != nil && from.fired != nil && !from.fired.result.Stale
+	if fired {
+		r := &from.fired.result
+		done.first, done.announced, done.routes, done.addresses = r.FirstAnnouncement, r.Announced, r.Routes, r.Addresses
+		if from.verdict != 0 {
+			done.egress = from.verdict
+		}
+		// The batch sends every address once to everybody before it tells neighbours.
+		for i := range list {
+			list[i].Sent = i < r.Frames
+		}
+	}
+	if from != nil && len(list) > 0 {
+		e.announcer.Announce(list...)
+		if !fired {
+			done.first = monotonic()
+			done.announced = done.first
+		}
+	}
+	failures := e.apply()
+	if !fired {
+		done.routes = monotonic()
+		done.addresses = done.routes
+	}
+	if from == nil && len(list) > 0 {
+		e.announcer.Announce(list...)
+		done.first = monotonic()
+		done.announced = done.first
+	}
+	return failures
+}
+
+// apply makes the host what is wanted of it; what fails is tried again later.
+func (e *engine) apply() []addr.Failure {
+	var failures []addr.Failure
+	for range 4 {
+		epoch := e.applier.Epoch()
+		d := e.desired()
+		ops := addr.Plan(d, observed(e.watcher.Snapshot(), d))
+		ops = append(ops, e.joins()...)
+		for i := range ops {
+			e.log.Debug("change", "step", ops[i].Kind.String(), "link", ops[i].LinkName, "prefix", ops[i].Prefix.String(), "why", ops[i].Why)
+		}
+		failures = e.applier.Apply(epoch, ops)
+		if len(failures) == 0 || !errors.Is(failures[0].Err, addr.ErrOvertaken) {
+			break
+		}
+	}
+	e.settleFailures(failures)
+	return failures
+}
+
+// settleFailures reports what failed, once, and says when to try again.
+func (e *engine) settleFailures(failures []addr.Failure) {
+	if len(failures) == 0 {
+		e.retry, e.retryAt = 0, time.Time{}
+		if !e.quiet {
+			e.quiet = true
+			e.completeEntries()
+		}
+		return
+	}
+	if e.quiet || e.retry == 0 {
+		for _, f := range failures {
+			e.event(control.Event{Event: control.EventStepFailed, Interface: f.Op.LinkName,
+				Address: prefixText(f.Op), Detail: f.Op.Kind.String() + ": " + f.Err.Error()})
+		}
+	}
+	e.quiet = false
+	e.retry = min(max(2*e.retry, firstRetry), lastRetry)
+	e.retryAt = time.Now().Add(e.retry)
+}
+
+func prefixText(op addr.Op) string {
+	if op.Prefix.IsValid() {
+		return op.Prefix.String()
+	}
+	return ""
+}
+
+// joins are the solicited-node groups to join ahead, so that a switch that snoops MLD sends
+// solicitations for an address to a survivor at once (detection.md section 7).
+func (e *engine) joins() (ops []addr.Op) {
+	want := map[join]bool{}
+	for _, u := range e.units {
+		for _, a := range u.cfg.Addresses {
+			if a.Prefix.Addr().Is4() {
+				continue
+			}
+			for _, m := range u.members {
+				if m.ifindex != 0 {
+					want[join{m.ifindex, a.Prefix}] = true
+				}
+			}
+		}
+	}
+	for j := range want {
+		if !e.joined[j] {
+			ops = append(ops, addr.Op{Kind: addr.JoinMulticast, Link: j.link, Prefix: j.prefix, Why: "may move here"})
+		}
+	}
+	for j := range e.joined {
+		if !want[j] {
+			ops = append(ops, addr.Op{Kind: addr.LeaveMulticast, Link: j.link, Prefix: j.prefix, Why: "will not move here"})
+		}
+	}
+	e.joined = want
+	return ops
+}

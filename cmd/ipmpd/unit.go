@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/detect"
+	"github.com/ipmpd/ipmpd/pkg/group"
+)
+
+// unit is one group with all that the engine keeps of it. It belongs to the engine's goroutine.
+type unit struct {
+	cfg     *config.Group
+	slot    int
+	members []*member
+	state   *group.Group
+	tracker *detect.Tracker
+
+	side [bpf.Families]side
+	// askUntil: carriers are asked for until then (CLOCK_MONOTONIC ns), because link news may be late.
+	askUntil int64
+	// owners are what map "owners" says.
+	owners map[netip.Addr]int
+	// pending is the history entry whose steps have failed so far; 0: none.
+	pending uint64
+}
+
+// side is one family of a group.
+type side struct {
+	used     bool // the group has addresses of it
+	adapt    detect.Adapt
+	rotation detect.Rotation
+	targets  []netip.Addr // chosen
+	rotating []netip.Addr // of them, those in the rounds; the order is that of the BPF map
+	macs     map[netip.Addr]addr.MAC
+	said     time.Duration // achievable detection time last reported
+}
+
+// newUnit of a configured group. Members and their numbers follow file order.
+func newUnit(cfg *config.Group, slot, firstNumber int) *unit {
+	u := &unit{cfg: cfg, slot: slot, owners: map[netip.Addr]int{}}
+	for i := range cfg.Interfaces {
+		u.members = append(u.members, &member{
+			cfg: &cfg.Interfaces[i], number: firstNumber + i, index: i, link: group.LinkUnknown})
+	}
+	for f := range u.side {
+		s := &u.side[f]
+		s.used = u.uses(f)
+		s.macs = map[netip.Addr]addr.MAC{}
+		s.adapt = detect.Adapt{Configured: cfg.Interval(), Enabled: cfg.Adapt}
+	}
+	u.tracker = detect.NewTracker(u.settings())
+	return u
+}
+
+func (u *unit) settings() detect.Settings {
+	// Both families of a group are judged by one set of rules; the slower rounds count.
+	return detect.Settings{
+		DetectionTime: u.cfg.DetectionTime, Misses: u.cfg.Misses, Repair: u.cfg.Repair,
+		HoldDown: u.cfg.HoldDown, FlapLimit: u.cfg.FlapLimit,
+		Interval: max(u.side[0].adapt.Interval(), u.side[1].adapt.Interval()),
+	}
+}
+
+// uses reports whether a group has to do with a family: by a data or test address, or a target.
+func (u *unit) uses(family int) bool {
+	is := func(a netip.Addr) bool { return a.Is4() == (family == 0) }
+	for _, a := range u.cfg.Addresses {
+		if is(a.Prefix.Addr()) {
+			return true
+		}
+	}
+	for _, m := range u.cfg.Interfaces {
+		for _, p := range m.Test {
+			if is(p.Addr()) {
+				return true
+			}
+		}
+	}
+	for _, t := range u.cfg.Targets {
+		if is(t) {
+			return true
+		}
+	}
+	return false
+}
+
+// member with a number of the BPF maps; nil: it is not of this group.
+func (u *unit) member(number int) *member {
+	for _, m := range u.members {
+		if m.number == number {
+			return m
+		}
+	}
+	return nil
+}
+
+// probed says which families of a member have probes.
+func (u *unit) probed(m *member) (probed [group.Families]bool) {
+	for f, k := range m.kind {
+		probed[f] = (k == detect.KindICMP || k == detect.KindARP) && len(u.side[f].rotating) > 0
+	}
+	return probed
+}
+
+// groupConfig is the group for pkg/group.
+func (u *unit) groupConfig() group.Config {
+	c := group.Config{Name: u.cfg.Name, Failback: u.cfg.Failback}
+	home := map[string]int{}
+	for i, m := range u.members {
+		c.Members = append(c.Members, group.MemberConfig{
+			Name: m.cfg.Name, Standby: m.cfg.Standby, Probed: u.probed(m)})
+		home[m.cfg.Name] = i
+	}
+	for _, a := range u.cfg.Addresses {
+		c.Addresses = append(c.Addresses, group.AddressConfig{Prefix: a.Prefix, Home: home[a.Home]})
+	}
+	return c
+}
+
+// desired is the group for pkg/addr.
+func (u *unit) desired() addr.Group {
+	g := addr.Group{
+		Slot: u.slot, Name: u.cfg.Name, Spread: u.cfg.Spread != config.SpreadOff,
+		Announce: addr.Announce{
+			Count: u.cfg.Announce.Count, Interval: u.cfg.Announce.Interval,
+			Rate: u.cfg.Announce.Rate, Refresh: u.cfg.Announce.Refresh},
+	}
+	for i, m := range u.members {
+		am := addr.Member{
+			Name: m.cfg.Name, Index: m.ifindex, MAC: m.mac, Link: m.link != group.LinkDown, Tests: m.cfg.Test}
+		for f := range am.Usable {
+			am.Usable[f] = u.state.Usable(group.Family(f))&(1<<i) != 0
+			am.Active[f] = u.state.Active(group.Family(f))&(1<<i) != 0
+		}
+		g.Members = append(g.Members, am)
+	}
+	for i, a := range u.cfg.Addresses {
+		g.Addresses = append(g.Addresses, addr.Address{Prefix: a.Prefix, Member: u.state.Owner(i)})
+	}
+	for _, r := range u.cfg.Routes {
+		g.Routes = append(g.Routes, addr.Route{To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table})
+	}
+	return g
+}
