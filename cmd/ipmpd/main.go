@@ -29,10 +29,10 @@ func main() {
 // run is the whole program: args[0] is the name that it was called by. It
 // returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
-	// The first signal ends a command in good order, a second one at once.
+	// However often the signal comes: every command ends with its context, and
+	// the daemon's exit code stays 0.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	return runContext(ctx, args, stdout, stderr)
 }
 
