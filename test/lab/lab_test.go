@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -158,8 +157,27 @@ func TestNewRouterMAC(t *testing.T) {
 	mac := []byte{0x02, 'i', 'p', 'm', 9, 9}
 	require.NoError(t, l.NewRouterMAC(mac, true))
 	l.Require(t, "the host follows", 5*time.Second, func() (bool, error) {
-		out, err := exec.Command("ip", "-n", l.Host.Name, "neigh", "show", Router.String()).Output()
-		return strings.Contains(string(out), "02:69:70:6d:09:09"), err
+		now, err := l.Host.Neighbour(l.Members[0].Name, Router)
+		return now.String() == "02:69:70:6d:09:09", err
 	})
 	require.True(t, pings(l.Host, Router))
+}
+
+func TestMoveIsSeenByThePeer(t *testing.T) {
+	l := seeded(t, Options{})
+	a, b := l.Members[0], l.Members[1]
+	require.True(t, pings(l.Peer, Data))
+	for _, step := range []struct{ from, to *Member }{{a, b}, {b, a}} {
+		require.NoError(t, l.Move(step.from, step.to, netip.PrefixFrom(Data, 24)))
+		owner, err := l.Owner(Data)
+		require.NoError(t, err)
+		require.Equal(t, step.to, owner)
+		l.Require(t, "the peer follows", 5*time.Second, func() (bool, error) {
+			mac, err := l.Peer.Neighbour("eth0", Data)
+			return mac.String() == step.to.MAC().String(), err
+		})
+	}
+	require.NoError(t, l.Host.AddAddr(b.Name, Data.String()+"/24"))
+	_, err := l.Owner(Data)
+	require.ErrorContains(t, err, "hme0 and on hme1")
 }
