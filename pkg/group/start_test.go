@@ -12,6 +12,11 @@ func TestStart(t *testing.T) {
 				{"", "B link up",
 					"a1:A>B unusable; B both failed>unknown; group failed>degraded; * repair B both link a1:A>B", "A failed B unknown* a1@B a2@B degraded"},
 			}},
+		{"contract 2, start: none is usable, one has link",
+			"A/ Bf a1@A", "a1:->B start", "A failed B failed a1@B! failed", []row{
+				{"", "A link up",
+					"a1:B>A unusable; A both failed>unknown; group failed>degraded; * repair A both link a1:B>A", "A unknown* B failed a1@A degraded"},
+			}},
 		{"contract 2, start: nothing exists",
 			"A- B- a1@B", "", "A missing B missing a1@-! failed", []row{
 				{"", "A back",
