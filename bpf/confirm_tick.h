@@ -8,13 +8,18 @@
 
 #include "verdict.h"
 
-static __always_inline void confirm_later(__u32 instance, __u64 delay)
+static __always_inline bool confirm_later(__u32 instance, __u64 delay)
 {
+	return false;
 }
 
-static __always_inline bool confirm_overdue(__u32 instance)
+/*
+ * The prober's tick may come in the very moment of the suspicion, while the queue of the sibling
+ * is still being drained.
+ */
+static __always_inline __u64 confirm_patience(struct ipmp_track *track, __u32 stage)
 {
-	return true;
+	return stage == IPMP_STAGE_WAITED ? 2 * (__u64)track->interval_ns : track->interval_ns / 2;
 }
 
 static __always_inline __u32 confirm_rounds(void)

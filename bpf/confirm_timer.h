@@ -31,14 +31,14 @@ static int confirm_timer(void *map, __u32 *key, struct ipmp_timer *value)
 	return 0;
 }
 
-static __always_inline void confirm_later(__u32 instance, __u64 delay)
+static __always_inline bool confirm_later(__u32 instance, __u64 delay)
 {
 	struct ipmp_timer *t = bpf_map_lookup_elem(&timers, &instance);
 	long err;
 
 	if (!t) {
 		count(IPMP_R_LOOKUP);
-		return;
+		return false;
 	}
 	err = bpf_timer_init(&t->timer, &timers, TIMER_CLOCK_MONOTONIC);
 	if (err && err != TIMER_BUSY)
@@ -49,12 +49,12 @@ static __always_inline void confirm_later(__u32 instance, __u64 delay)
 		err = bpf_timer_start(&t->timer, delay, 0);
 	if (err)
 		count(IPMP_R_TIMER_START);
+	return !err;
 }
 
-static __always_inline bool confirm_overdue(__u32 instance)
+static __always_inline __u64 confirm_patience(struct ipmp_track *track, __u32 stage)
 {
-	confirm_later(instance, 0);
-	return false;
+	return stage == IPMP_STAGE_WAITED ? track->interval_ns : 0;
 }
 
 static __always_inline __u32 confirm_rounds(void)

@@ -19,7 +19,8 @@
 #include "egress.h"
 
 enum linear {
-	LINEAR_NEEDED = 78, /* Ethernet, IPv6, ICMPv6 and our payload */
+	/* Ethernet with a priority tag, IPv6, a neighbour advertisement and its first option */
+	LINEAR_NEEDED = 90,
 };
 
 SEC("xdp.frags")

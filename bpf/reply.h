@@ -28,16 +28,22 @@ struct round_search {
 	__u32 found;
 };
 
-/* ARP and ND replies carry no round: the newest sent to that target here, at least rtt_min ago. */
+/*
+ * ARP and ND replies carry no round: the newest sent to that target here, at least rtt_min ago. A
+ * round newer than the newest published is being sent: with veth the reply comes before the send
+ * returns.
+ */
 static long search_round(__u32 i, struct round_search *s)
 {
-	__u32 round = s->inst->newest - i;
+	__u32 round = s->track->newest - i;
 	__u32 slot = round & IPMP_WINDOW_MASK;
 	struct ipmp_round *r = &s->track->round[slot];
 
 	if (r->round != round || r->target != s->target)
 		return 0;
-	if (s->now - r->begun_ns < s->inst->rtt_min_ns)
+	if (s->inst->slot[slot].sent != round && !newer(round, s->inst->newest))
+		return 0;
+	if ((__s64)(s->now - r->begun_ns) < (__s64)s->inst->rtt_min_ns)
 		return 0;
 	s->found = round;
 	return 1;
@@ -193,6 +199,8 @@ __noinline int ipmp_reply(struct reply *reply)
 	}
 
 	rtt = now - r->begun_ns;
+	if ((__s64)rtt < 0)
+		rtt = 0; /* the stamp of another CPU, ahead of ours */
 	if (rtt > 0x7fffffff)
 		rtt = 0x7fffffff;
 	slot->rtt_ns = rtt;

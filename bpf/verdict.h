@@ -19,18 +19,24 @@ enum verdict_limit {
 	VERDICT_RENEW_NS = 10000000, /* rounds and this long */
 };
 
-/* Starts the confirmation of a suspicion, delay ns from now. One of two makers provides it. */
-static __always_inline void confirm_later(__u32 instance, __u64 delay);
-/* After how many more answered rounds a judgement confirms a suspicion itself (without timers), or
- * starts the timer again, should it not have started (with them). True: confirm now.
+/*
+ * Starts the confirmation of a suspicion, delay ns from now; false: nothing will come of it. One of
+ * two makers provides it.
  */
+static __always_inline bool confirm_later(__u32 instance, __u64 delay);
+/* After how many more answered rounds a judgement starts the confirmation again, or confirms. */
 static __always_inline __u32 confirm_rounds(void);
-static __always_inline bool confirm_overdue(__u32 instance);
+/* How long after the suspicion a confirmation may come at the earliest. */
+static __always_inline __u64 confirm_patience(struct ipmp_track *track, __u32 stage);
 
-/* Newer, by signed difference: rounds wrap, and stamps of other CPUs may be ahead of ours. */
+/*
+ * Whether round a, which is in the window, is newer than b: b is neither a nor less than a window
+ * ahead of it. A signed difference would take a b of 2^31 rounds ago for newer (2.5 days at 100 us:
+ * a member that joined, or was repaired, after so long).
+ */
 static __always_inline bool newer(__u32 a, __u32 b)
 {
-	return (__s32)(a - b) > 0;
+	return b - a >= IPMP_WINDOW;
 }
 
 struct misses {
@@ -111,7 +117,7 @@ struct survey {
 	__u32 bit;
 	__u32 usable;
 	__u32 missed; /* of the suspect, in its last 100 answered rounds and the present run */
-	__u32 acked;  /* newest round that the suspect acknowledged */
+	__u32 behind; /* how far the suspect is behind the newest round; by 2^32, not by sign */
 	__u32 fit;    /* members that may take over */
 };
 
@@ -128,7 +134,7 @@ static long survey_sibling(__u32 i, struct survey *s)
 	if (!inst)
 		return 0;
 	if (inst->kind == IPMP_KIND_NONE ||
-	    (newer(inst->acked, s->acked) && 2 * inst->recent_missed <= s->missed))
+	    (s->track->newest - inst->acked < s->behind && 2 * inst->recent_missed <= s->missed))
 		s->fit |= 1U << (i & 31);
 	return 0;
 }
@@ -281,7 +287,8 @@ __noinline int ipmp_confirm(__u32 instance)
 		count(IPMP_R_LOOKUP);
 		return 0;
 	}
-	if (!inst->suspect)
+	/* What was told is renewed by judge(), or every tick would tell it again. */
+	if (!inst->suspect || inst->stage == IPMP_STAGE_TOLD)
 		return 0;
 	track_key = member->group * IPMP_FAMILIES + family;
 	track = bpf_map_lookup_elem(&tracks, &track_key);
@@ -292,6 +299,8 @@ __noinline int ipmp_confirm(__u32 instance)
 	m.track = track;
 	m.inst = inst;
 	m.now = bpf_ktime_get_ns();
+	if ((__s64)(m.now - inst->suspected_ns - confirm_patience(track, inst->stage)) < 0)
+		return 0;
 	count_misses(&m);
 	if (!inst->limit || m.count < inst->limit) {
 		acquit(inst, IPMP_R_CLEARED);
@@ -314,7 +323,7 @@ __noinline int ipmp_confirm(__u32 instance)
 	s->bit = member->bit;
 	s->usable = (__u32)track->word;
 	s->missed = inst->recent_missed + m.count;
-	s->acked = inst->acked;
+	s->behind = track->newest - inst->acked;
 	bpf_loop(IPMP_GROUP_MEMBERS, survey_sibling, s, 0);
 
 	f.member = member;
@@ -361,6 +370,7 @@ __noinline int ipmp_judge(__u32 track_key, __u32 bit, __u64 now)
 	struct ipmp_track *track = bpf_map_lookup_elem(&tracks, &track_key);
 	struct ipmp_instance *inst;
 	struct misses m = {};
+	__u64 begun;
 	__u32 key;
 
 	if (!track) {
@@ -385,11 +395,18 @@ __noinline int ipmp_judge(__u32 track_key, __u32 bit, __u64 now)
 		return 0;
 	}
 	if (inst->suspect && inst->stage != IPMP_STAGE_TOLD) {
-		if (newer(m.newest, inst->suspect + confirm_rounds() - 1))
-			return confirm_overdue(key) ? key + 1 : 0;
+		/*
+		 * Rounds begun before the suspicion say nothing new: after a stall their replies
+		 * come out of the same queue, in one go.
+		 */
+		begun = track->round[m.newest & IPMP_WINDOW_MASK].begun_ns;
+		if ((__s64)(begun - inst->suspected_ns) > 0 &&
+		    newer(m.newest, inst->suspect + confirm_rounds() - 1) && !confirm_later(key, 0))
+			return key + 1;
 		return 0;
 	}
-	if (inst->suspect) {
+	/* Told before: again only after a while, or when another member has become usable. */
+	if (inst->suspect && !((__u32)track->word & ~(1U << (bit & 31)))) {
 		__s64 age = now - inst->suspected_ns;
 
 		if (age < VERDICT_RENEW_NS ||
