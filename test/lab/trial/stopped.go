@@ -77,7 +77,7 @@ func (t *Trial) CutStopped(kind Kind) (Stopped, error) {
 		return s, err
 	}
 	routes, done := s.Failover.Timeline["routes"]
-	s.Before = !done || time.Duration(routes) >= stoppedFor
+	s.Before = done && time.Duration(routes) >= stoppedFor
 	return s, nil
 }
 
