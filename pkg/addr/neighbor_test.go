@@ -63,6 +63,18 @@ func TestNeighbors(t *testing.T) {
 	}
 }
 
+// Entered on a third member as reachable, one of two MACs would win over the other the next time.
+func TestNeighborsInDispute(t *testing.T) {
+	d, _ := pair()
+	k := newKernel("hme0", "hme1", "hme2")
+	d.Groups[0].Members = append(d.Groups[0].Members, Member{Name: "hme2", Index: 4, Link: true})
+	ip := netip.MustParseAddr("192.0.2.1")
+	for link := 2; link <= 3; link++ {
+		k.neighbors[linkIP{link, ip}] = HostNeighbor{Link: link, IP: ip, MAC: MAC{2, 9, byte(link)}, State: unix.NUD_STALE}
+	}
+	require.Empty(t, Neighbors(d, k.observed()))
+}
+
 func TestNeighborsAtMost256(t *testing.T) {
 	d, k := pair()
 	d.Groups[0].Addresses = append(d.Groups[0].Addresses, Address{Prefix: prefix("10.0.0.1/16")})

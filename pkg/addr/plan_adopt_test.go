@@ -90,6 +90,17 @@ ip addr replace 203.0.113.1/32 dev hme0
 ip addr replace 198.51.100.7/25 dev hme1
 ip route replace default nhid 0-v4-via-group src 198.51.100.7
 ip route replace 198.51.100.0/25 nhid 0-v4-group scope link src 198.51.100.7`},
+		{"a gateway that is an address of this host leads nowhere", func(d *Desired, k *kernel) {
+			k.addForeign("eth9", "192.0.2.1/24", unix.IFA_F_NOPREFIXROUTE, 0)
+			d.Groups[0].Members[0].Tests, d.Groups[0].Members[1].Tests = nil, d.Groups[0].Members[0].Tests
+			d.Groups[0].Routes = []Route{{To: prefix("10.0.0.0/8"), Via: netip.MustParseAddr("192.0.2.1")},
+				{To: prefix("10.0.0.0/9"), Via: netip.MustParseAddr("192.0.2.11")}}
+			d.Groups[0].Members[0].Tests = []netip.Prefix{prefix("192.0.2.13/24")}
+		}, `
+ip addr replace 192.0.2.10/24 dev hme0
+ip addr replace 192.0.2.13/24 dev hme0 test
+ip addr replace 192.0.2.11/24 dev hme1 test
+ip route replace 192.0.2.0/24 nhid 0-v4-group scope link src 192.0.2.10`},
 		{"a member that does not exist", func(d *Desired, k *kernel) {
 			delete(k.links, 2)
 			k.list = slices.Delete(k.list, 1, 2)
@@ -205,6 +216,46 @@ func TestGatewayNumbers(t *testing.T) {
 	family, ours := idFamily(id)
 	require.True(t, ours)
 	require.Equal(t, 1, family)
+}
+
+func TestMemberships(t *testing.T) {
+	was, k := pair()
+	g := &was.Groups[0]
+	g.Addresses = append(g.Addresses, Address{prefix("2001:db8::10/64"), 0})
+	is := After(was, 0, 0, Both, []int{1, 1})
+	show := func(ops []Op) (lines []string) {
+		for _, op := range ops {
+			lines = append(lines, strings.TrimSpace(fmt.Sprintln(op.Kind == JoinMulticast, op.Prefix, op.LinkName)))
+		}
+		return lines
+	}
+	require.Equal(t, []string{"true 2001:db8::10/64 hme0", "true 2001:db8::10/64 hme1"}, show(Memberships(Desired{}, was)))
+	require.Empty(t, Memberships(was, is), "a failover changes none")
+	is.Groups[0].Addresses = []Address{{prefix("2001:db8::20/64"), 1}}
+	is.Groups[0].Members[0].Index = 0 // and hme0 is gone
+	require.Equal(t, []string{"true 2001:db8::20/64 hme1", "false 2001:db8::10/64 hme0", "false 2001:db8::10/64 hme1"},
+		show(Memberships(was, is)))
+	k.run(t, Memberships(was, is))
+}
+
+func TestAfter(t *testing.T) {
+	d, _ := pair()
+	before, _ := pair()
+	g := &d.Groups[0]
+	g.Members[1].Active = [2]bool{} // a standby
+	before.Groups[0].Members[1].Active = [2]bool{}
+
+	link := After(d, 0, 0, Both, []int{1}).Groups[0]
+	require.Equal(t, 1, link.Addresses[0].Member)
+	require.Equal(t, Member{Name: "hme0", Index: 2, MAC: MAC{2, 0, 0, 0, 0, 2}, Tests: g.Members[0].Tests}, link.Members[0])
+	require.Equal(t, [2]bool{true, true}, link.Members[1].Active, "the standby takes both families over")
+
+	one := After(d, 0, 0, 1, nil).Groups[0]
+	require.Equal(t, 0, one.Addresses[0].Member, "not placed anew")
+	require.Equal(t, [2]bool{true, false}, one.Members[0].Usable)
+	require.Equal(t, [2]bool{false, true}, one.Members[1].Active, "only for the family that has failed")
+	require.True(t, one.Members[0].Link)
+	require.Equal(t, before, d, "what it was made from is as it was")
 }
 
 // BenchmarkPlan is the failover of a member with every address that a configuration may have.
