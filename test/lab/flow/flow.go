@@ -123,9 +123,9 @@ func (f *Flows) Close() error {
 }
 
 func socket(ns *lab.Netns, local, remote netip.AddrPort) (fd int, err error) {
-	family := unix.AF_INET
+	family, level, freebind := unix.AF_INET, unix.SOL_IP, unix.IP_FREEBIND
 	if local.Addr().Is6() {
-		family = unix.AF_INET6
+		family, level, freebind = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_FREEBIND
 	}
 	err = ns.Do(func() error {
 		fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -133,7 +133,7 @@ func socket(ns *lab.Netns, local, remote netip.AddrPort) (fd int, err error) {
 			return fmt.Errorf("socket: %w", err)
 		}
 		for _, option := range []struct{ level, name, value int }{
-			{unix.SOL_IP, unix.IP_FREEBIND, 1}, // the address may come later
+			{level, freebind, 1}, // the address may come later
 			{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
 			{unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32 << 20}, // seconds of packets
 		} {

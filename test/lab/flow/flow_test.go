@@ -27,7 +27,7 @@ func TestFlowSeesTheCut(t *testing.T) {
 	require.NoError(t, l.Move(nil, a, data))
 	flows, err := Start(
 		Spec{Name: "in", From: l.Peer, To: l.Host, Source: lab.Peer, Destination: lab.Data},
-		Spec{Name: "reference", From: l.Peer, To: l.Router, Source: lab.Peer, Destination: lab.Router},
+		Spec{Name: "reference", From: l.Peer, To: l.Router, Source: lab.Peer6, Destination: lab.Router6, Interval: time.Millisecond},
 	)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, flows.Close()) })
@@ -56,6 +56,7 @@ func TestFlowSeesTheCut(t *testing.T) {
 	require.GreaterOrEqual(t, g.Lost, 1)
 	require.Zero(t, g.Duplicates)
 	require.Zero(t, reference.Gap(cut, to).Lost)
+	require.Positive(t, reference.Gap(cut, to).Sent)
 	t.Logf("cut flow %+v", g)
 	t.Logf("reference %+v", reference.Gap(cut, to))
 	require.NoError(t, flows.Stop())
