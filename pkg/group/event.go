@@ -47,8 +47,8 @@ type GroupFailed struct {
 	Detail string
 }
 
-// GroupRepaired: some member is usable again, and its own finding follows. That finding ends the
-// group failure, because only it says where the addresses can go; so this one changes nothing.
+// GroupRepaired: some member is usable again. The finding about that member ends the group failure,
+// because only it says where the addresses can go; so this one changes nothing.
 type GroupRepaired struct{}
 
 // ProbingChanged: probes of a family began (a target was found) or ended.

@@ -12,22 +12,25 @@ import (
 // TestAnyOrder: whatever happens in whatever order, the contract holds after every step (see
 // checker); the same events give the same answers; Contingency says what Step then does, and
 // changes nothing.
-func TestAnyOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		cfg := genConfig(t)
-		start := genStart(t, cfg)
-		n := len(cfg.Members)
-		c := newChecker(t, cfg, start)
-		twin, _ := New(cfg, 0, start)
-		for range rapid.IntRange(1, 25).Draw(t, "events") {
-			ev := genEvent(t, n)
-			if rapid.IntRange(0, 3).Draw(t, "contingency") == 0 {
-				ev = checkContingency(t, c.g, rapid.IntRange(0, n-1).Draw(t, "member"), genFamily.Draw(t, "family"))
-			}
-			require.Equal(t, c.step(ev), twin.Step(1, ev), "not deterministic")
-			require.Equal(t, c.g.View(), twin.View())
+func TestAnyOrder(t *testing.T) { rapid.Check(t, anyOrder) }
+
+// FuzzAnyOrder is the same, steered by coverage.
+func FuzzAnyOrder(f *testing.F) { f.Fuzz(rapid.MakeFuzz(anyOrder)) }
+
+func anyOrder(t *rapid.T) {
+	cfg := genConfig(t)
+	start := genStart(t, cfg)
+	n := len(cfg.Members)
+	c := newChecker(t, cfg, start)
+	twin, _ := New(cfg, 0, start)
+	for range rapid.IntRange(1, 25).Draw(t, "events") {
+		ev := genEvent(t, n)
+		if rapid.IntRange(0, 3).Draw(t, "contingency") == 0 {
+			ev = checkContingency(t, c.g, rapid.IntRange(0, n-1).Draw(t, "member"), genFamily.Draw(t, "family"))
 		}
-	})
+		require.Equal(t, c.step(ev), twin.Step(1, ev), "not deterministic")
+		require.Equal(t, c.g.View(), twin.View())
+	}
 }
 
 // checkContingency returns the event that was reckoned with; the caller's Step must end there.
