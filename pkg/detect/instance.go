@@ -28,12 +28,19 @@ type instance struct {
 }
 
 // take a new sample over the last one.
-func (i *instance) take(s Sample, fresh bool) {
+func (i *instance) take(s Sample) {
 	old := i.sample
 	i.sample = s
-	if fresh || s.Epoch != old.Epoch || s.Answered < old.Answered || (old.Disabled && !s.Disabled) {
-		i.armedFrom = s.Answered
-		i.failedFrom = s.Answered
+	back := old.Disabled && !s.Disabled
+	switch {
+	case s.Answered < old.Answered:
+		// Another interface, or it was not probed meanwhile: the prober counts from 0.
+		i.armedFrom, i.failedFrom = 0, 0
+	case s.Epoch != old.Epoch || back:
+		i.armedFrom, i.failedFrom = s.Answered, s.Answered
+	}
+	if back && i.state == OK {
+		i.state = Unknown
 	}
 	if s.Refused == 0 || old.Refused != s.Refused {
 		i.txFrom = s.TxPackets
@@ -101,5 +108,10 @@ func (i *instance) answers(s *Settings) bool {
 	if i.sample.Disabled || i.sample.Link == LinkDown {
 		return false
 	}
-	return i.byLink() || i.sample.Answering >= s.Misses
+	if i.byLink() {
+		return true
+	}
+	// Where all rounds since are void, the newest answered ones are those from before the failure.
+	since := i.state != Failed || i.sample.LastReply > i.failedAt
+	return since && i.sample.Answering >= s.Misses
 }

@@ -99,14 +99,13 @@ func (t *Tracker) take(now int64, samples []Sample) (out []Finding) {
 		k := key{s.Member, s.Family}
 		seen[k] = true
 		i := t.instances[k]
-		fresh := i == nil
-		if fresh {
-			i = &instance{sample: Sample{Member: s.Member, Family: s.Family}}
+		if i == nil {
+			i = &instance{sample: Sample{Member: s.Member, Family: s.Family, Epoch: s.Epoch}}
 			t.instances[k] = i
 		}
 		link := s.Link
 		s.Link = i.sample.Link
-		i.take(s, fresh)
+		i.take(s)
 		out = append(out, t.setLink(now, i, link)...)
 	}
 	for k := range t.instances {
