@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -138,20 +139,25 @@ func (a *Applier) applyChunk(epoch Epoch, ops []Op) (failures []Failure, overtak
 		return failures, false
 	}
 	a.buf = a.buf[:0]
-	sent := make([]*Op, 0, len(ops))
+	sent := make([]*Op, 0, len(ops)) // by message
 	for i := range ops {
+		at := len(a.buf)
 		buf, err := Encode(a.buf, &ops[i])
 		if err != nil {
 			fail(&ops[i], err)
 			continue
 		}
 		a.buf = buf
-		sent = append(sent, &ops[i])
+		for range count(buf[at:]) {
+			sent = append(sent, &ops[i])
+		}
 	}
+	var last *Op // one failure is enough of an operation with several messages
 	if len(sent) > 0 {
 		a.conn.exchange(a.buf, func(i int, err error) {
-			if !satisfied(sent[i].Kind, err) {
-				fail(sent[i], err)
+			if sent[i] != last && !satisfied(sent[i].Kind, err) {
+				last = sent[i]
+				fail(last, err)
 			}
 		})
 	}
@@ -185,7 +191,9 @@ func satisfied(k Kind, err error) bool {
 	case DeleteAddress:
 		return errno == unix.EADDRNOTAVAIL || errno == unix.ENODEV
 	case DeleteRoute:
-		return errno == unix.ESRCH || errno == unix.ENODEV
+		// The route of a nexthop that is gone is gone; of that there are only the kernel's words.
+		return errno == unix.ESRCH || errno == unix.ENODEV ||
+			errno == unix.EINVAL && strings.Contains(err.Error(), "Nexthop id does not exist")
 	case DeleteNexthop:
 		return errno == unix.ENOENT
 	default:

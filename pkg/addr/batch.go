@@ -19,17 +19,20 @@ type Batch struct {
 	chunks []chunk
 	// last chunk that has nexthops or routes, or addresses in it; -1: none has
 	routes, addresses int
-	ops               []Op // by message
+	ops               []Op
+	byMessage         []int // index into ops
 
 	fired    bool
 	chunk    int
 	now      unix.Timespec
 	onFail   func(i int, err error)
 	failures []Failure
+	// lastFailed is the operation that the last failure is of
+	lastFailed int
 }
 
-// chunk is a part of the batch's messages that one sendmsg carries.
-type chunk struct{ from, to, op int }
+// chunk is a part of the batch's messages that one sendmsg carries: bytes, and the first message.
+type chunk struct{ from, to, first int }
 
 // Result is what a fired batch did and when: CLOCK_MONOTONIC in ns, 0 for what did not happen.
 type Result struct {
@@ -45,7 +48,7 @@ type Result struct {
 // netlink messages (sysctls, multicast) are not part of a batch; the Apply that follows every
 // batch performs them. Only the first FirstBurst frames will be sent.
 func (a *Applier) Prepare(ops []Op, frames []Frame) (*Batch, error) {
-	b := &Batch{a: a, routes: -1, addresses: -1, first: min(len(frames), FirstBurst)}
+	b := &Batch{a: a, routes: -1, addresses: -1, lastFailed: -1, first: min(len(frames), FirstBurst)}
 	b.burst.set(frames[:b.first])
 	b.onFail = b.fail
 	for i := range ops {
@@ -62,9 +65,12 @@ func (a *Applier) Prepare(ops []Op, frames []Frame) (*Batch, error) {
 		isAddress := op.Kind == AddAddress || op.Kind == DeleteAddress
 		n := len(b.chunks)
 		// The first address begins a chunk, so that the time of the routes before it is known.
-		if n == 0 || len(b.ops)-b.chunks[n-1].op >= chunkMessages || isAddress && b.addresses < 0 {
-			b.chunks = append(b.chunks, chunk{from: at, op: len(b.ops)})
+		if n == 0 || len(b.byMessage)-b.chunks[n-1].first >= chunkMessages || isAddress && b.addresses < 0 {
+			b.chunks = append(b.chunks, chunk{from: at, first: len(b.byMessage)})
 			n++
+		}
+		for range count(buf[at:]) {
+			b.byMessage = append(b.byMessage, len(b.ops))
 		}
 		b.ops = append(b.ops, *op)
 		b.chunks[n-1].to = len(b.buf)
@@ -92,28 +98,41 @@ func (b *Batch) Fire(current func() bool) (r Result) {
 		return r
 	}
 	b.fired = true
-	if b.first > 0 {
-		// The first one alone: it is as fast with a thousand addresses as with one.
-		n, at, errno := b.burst.send(b.a.sender.fd, 0, 1)
-		if n > 0 {
-			r.FirstAnnouncement = b.monotonic()
-		}
-		m, at2, errno2 := b.burst.send(b.a.sender.fd, 1, b.first)
-		r.Frames = n + m
-		if r.Frames > 0 {
-			r.Announced = b.monotonic()
-			if r.FirstAnnouncement == 0 {
-				r.FirstAnnouncement = r.Announced
-			}
-		}
-		b.frameFailure(at, errno)
-		b.frameFailure(at2, errno2)
+	b.announce(&r)
+	b.write(current, &r)
+	r.Failures = b.failures
+	return r
+}
+
+// announce sends the first burst. Nothing is allocated, unless a frame fails.
+func (b *Batch) announce(r *Result) {
+	if b.first == 0 {
+		return
 	}
+	// The first one alone: it is as fast with a thousand addresses as with one.
+	n, at, errno := b.burst.send(b.a.sender.fd, 0, 1)
+	if n > 0 {
+		r.FirstAnnouncement = b.monotonic()
+	}
+	m, at2, errno2 := b.burst.send(b.a.sender.fd, 1, b.first)
+	r.Frames = n + m
+	if r.Frames > 0 {
+		r.Announced = b.monotonic()
+		if r.FirstAnnouncement == 0 {
+			r.FirstAnnouncement = r.Announced
+		}
+	}
+	b.frameFailure(at, errno)
+	b.frameFailure(at2, errno2)
+}
+
+// write performs the messages.
+func (b *Batch) write(current func() bool, r *Result) {
 	b.a.mu.Lock()
 	defer b.a.mu.Unlock()
 	if !current() {
 		r.Stale = true
-		return r
+		return
 	}
 	b.a.epoch.Add(1)
 	for i := range b.chunks {
@@ -126,14 +145,13 @@ func (b *Batch) Fire(current func() bool) (r Result) {
 			r.Addresses = b.monotonic()
 		}
 	}
-	r.Failures = b.failures
-	return r
 }
 
-// fail notes the failure of message i of the chunk under way.
+// fail notes the failure of message i of the chunk under way; one is enough of an operation.
 func (b *Batch) fail(i int, err error) {
-	op := b.ops[b.chunks[b.chunk].op+i]
-	if !satisfied(op.Kind, err) {
+	at := b.byMessage[b.chunks[b.chunk].first+i]
+	if op := b.ops[at]; at != b.lastFailed && !satisfied(op.Kind, err) {
+		b.lastFailed = at
 		b.failures = append(b.failures, Failure{op, err})
 	}
 }

@@ -22,7 +22,7 @@ const (
 	resilientIdle = 10 * 100
 )
 
-// Encode appends the rtnetlink messages of op to buf. Sysctls and multicast memberships are not
+// Encode appends the rtnetlink messages of op, one or a few, to buf. Sysctls and multicast memberships are not
 // messages; for these it returns an error, as for an operation that lacks what its kind needs.
 func Encode(buf []byte, op *Op) ([]byte, error) {
 	m := message{buf: buf}
@@ -36,7 +36,8 @@ func Encode(buf []byte, op *Op) ([]byte, error) {
 		err = m.nexthopGroup(op)
 	case DeleteNexthop:
 		m.begin(unix.RTM_DELNEXTHOP, 0)
-		m.nhmsg(unix.AF_UNSPEC, 0)
+		m.u32(0) // struct nhmsg, which has to be empty
+		m.u32(0)
 		m.attr32(unix.NHA_ID, op.ID)
 		m.end()
 	case AddAddress, DeleteAddress:
@@ -146,20 +147,39 @@ func (m *message) nexthop(op *Op) error {
 	if op.ID == 0 || op.Link == 0 {
 		return fmt.Errorf("nexthop %d over interface %d: incomplete", op.ID, op.Link)
 	}
-	m.begin(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
-	if !op.Gateway.IsValid() {
-		m.nhmsg(opFamily(op), 0)
-	} else {
-		// The member may have no address of the gateway's subnet: on-link says not to ask.
-		m.nhmsg(family(op.Gateway), unix.RTNH_F_ONLINK)
+	gateway := op.Gateway
+	if gateway.Is6() && !gateway.IsLinkLocalUnicast() {
+		// IPv6 refuses even an on-link gateway that it has a route to over another interface,
+		// as it has over the member that carries the subnet. Without on-link it asks for any
+		// route over this one: give it one for as long as it asks, with a metric that loses
+		// against every other.
+		subnet := netip.PrefixFrom(gateway, 64)
+		helper := Op{Kind: SetRoute, Prefix: subnet, Link: op.Link, Metric: math.MaxUint32, Table: op.Table}
+		if err := m.route(&helper); err != nil {
+			return err
+		}
+		m.deviceNexthop(op, unix.AF_INET6, 0)
+		helper.Kind, helper.Protocol = DeleteRoute, Protocol
+		return m.route(&helper)
 	}
+	if gateway.IsValid() {
+		// The member may have no address of the gateway's subnet: on-link says not to ask.
+		m.deviceNexthop(op, family(gateway), unix.RTNH_F_ONLINK)
+	} else {
+		m.deviceNexthop(op, opFamily(op), 0)
+	}
+	return nil
+}
+
+func (m *message) deviceNexthop(op *Op, family uint8, flags uint32) {
+	m.begin(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	m.nhmsg(family, flags)
 	m.attr32(unix.NHA_ID, op.ID)
 	m.attr32(unix.NHA_OIF, uint32(op.Link))
 	if op.Gateway.IsValid() {
 		m.attrIP(unix.NHA_GATEWAY, op.Gateway)
 	}
 	m.end()
-	return nil
 }
 
 func (m *message) nexthopGroup(op *Op) error {

@@ -68,3 +68,12 @@ func (m *message) attr32(t int, v uint32) {
 }
 
 func (m *message) attrIP(t int, a netip.Addr) { m.attr(t, a.Unmap().AsSlice()) }
+
+// count is the number of messages in buf.
+func count(buf []byte) (n int) {
+	for len(buf) >= unix.SizeofNlMsghdr {
+		buf = buf[binary.NativeEndian.Uint32(buf):]
+		n++
+	}
+	return n
+}

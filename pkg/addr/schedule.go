@@ -15,6 +15,7 @@ var firstPauses = [...]time.Duration{10 * time.Millisecond, 90 * time.Millisecon
 type schedule struct {
 	byIP  map[netip.Addr]*item
 	ports map[int]*port // by interface: a switch counts by port
+	count int
 }
 
 // port is what is to be said on one interface.
@@ -27,6 +28,7 @@ type port struct {
 // item is one address under announcement.
 type item struct {
 	Announcement
+	number  int       // in the order of announcing
 	round   int       // broadcasts sent
 	due     time.Time // of the next broadcast
 	last    bool      // no more broadcasts
@@ -57,7 +59,8 @@ func (s *schedule) add(now time.Time, a *Announcement) {
 	if a.Policy.Count <= 0 && a.Policy.Refresh <= 0 {
 		return
 	}
-	it := &item{Announcement: *a, due: now}
+	s.count++
+	it := &item{Announcement: *a, due: now, number: s.count}
 	it.Neighbors = sameFamily(a.Address, a.Neighbors)
 	p := s.ports[a.Link]
 	if p == nil {
@@ -190,10 +193,15 @@ func (s *schedule) unicasts(p *port, jobs []job) []job {
 // dueHeap orders items by the time of their next broadcast.
 type dueHeap []*item
 
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(x any)        { *h = append(*h, x.(*item)) }
+func (h dueHeap) Len() int { return len(h) }
+func (h dueHeap) Less(i, j int) bool {
+	if c := h[i].due.Compare(h[j].due); c != 0 {
+		return c < 0
+	}
+	return h[i].number < h[j].number
+}
+func (h dueHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(x any)   { *h = append(*h, x.(*item)) }
 func (h *dueHeap) Pop() any {
 	old := *h
 	it := old[len(old)-1]
