@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package detect
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// path is a prober and a network that lose as told.
+type path struct {
+	adapt Adapt
+	now   int64
+	load  Load
+}
+
+// run for d in steps of 100 ms, with this share of ticks skipped; the events that came.
+func (p *path) run(d time.Duration, skipped float64) (events []AdaptEvent) {
+	for range d / (100 * time.Millisecond) {
+		p.now += 100 * ms
+		ticks := uint64(100 * time.Millisecond / p.adapt.Interval())
+		p.load.Ticks += ticks
+		p.load.Skipped += uint64(skipped * float64(ticks))
+		if ev := p.adapt.Observe(p.now, p.load); ev != AdaptNone {
+			events = append(events, ev)
+		}
+	}
+	return events
+}
+
+// detection.md section 3: more than 10 % of ticks skipped over 1 s doubles the interval, 60 s without
+// (10 s below 10 ms) halves it again; adapt: false only says so.
+func TestAdaptOverload(t *testing.T) {
+	for _, row := range []struct {
+		interval, calm time.Duration
+	}{{100 * time.Microsecond, 10 * time.Second}, {25 * time.Millisecond, time.Minute}} {
+		p := &path{adapt: Adapt{Configured: row.interval, Enabled: true}}
+		require.Empty(t, p.run(9100*time.Millisecond, 0.1), "10 %% is not more than 10 %%")
+		require.Equal(t, []AdaptEvent{AdaptOverload}, p.run(time.Second, 0.5))
+		require.Equal(t, 2*row.interval, p.adapt.Interval())
+		require.Empty(t, p.run(row.calm-3*time.Second, 0))
+		require.Equal(t, []AdaptEvent{AdaptFaster}, p.run(6*time.Second, 0))
+		require.Equal(t, row.interval, p.adapt.Interval())
+		require.Empty(t, p.run(2*row.calm, 0))
+	}
+}
+
+func TestAdaptEnds(t *testing.T) {
+	p := &path{adapt: Adapt{Configured: 50 * time.Microsecond, Enabled: true}}
+	require.Len(t, p.run(time.Minute, 0.5), 6)
+	require.Equal(t, 64*50*time.Microsecond, p.adapt.Interval())
+}
+
+func TestAdaptOff(t *testing.T) {
+	p := &path{adapt: Adapt{Configured: time.Millisecond}}
+	require.Equal(t, []AdaptEvent{AdaptOverload}, p.run(1100*time.Millisecond, 0.5))
+	require.Equal(t, time.Millisecond, p.adapt.Interval())
+}
+
+// detection.md section 3: steady loss on all members at one rate is policing: slower rounds and an
+// event. If slower rounds lose as much, it was no policer.
+func TestAdaptPolicing(t *testing.T) {
+	p := &path{adapt: Adapt{Configured: time.Millisecond, Enabled: true}}
+	p.load.Policed = 0.4
+	p.run(200*time.Millisecond, 0)
+	require.Equal(t, 2*time.Millisecond, p.adapt.Interval(), "on trial")
+	p.load.Policed = 0
+	require.Equal(t, []AdaptEvent{AdaptPoliced}, p.run(3*time.Second, 0))
+	require.Empty(t, p.run(9*time.Minute, 0))
+	require.Equal(t, 2*time.Millisecond, p.adapt.Interval())
+	require.Equal(t, []AdaptEvent{AdaptFaster}, p.run(2*time.Minute, 0), "tried again later")
+	require.Equal(t, time.Millisecond, p.adapt.Interval())
+
+	p = &path{adapt: Adapt{Configured: time.Millisecond, Enabled: true}}
+	p.load.Policed = 0.1
+	require.Equal(t, []AdaptEvent{AdaptFaster}, p.run(time.Minute, 0))
+	require.Equal(t, time.Millisecond, p.adapt.Interval(), "random loss does not depend on the rate")
+}
+
+func TestPolicedShare(t *testing.T) {
+	probed := func(shares ...float64) (out []Sample) {
+		for i, share := range shares {
+			out = append(out, Sample{Member: i, Kind: KindICMP, Share: share, Judged: 1000})
+		}
+		return out
+	}
+	require.InDelta(t, 0.2, PolicedShare(probed(0.19, 0.21)), 1e-9)
+	require.Zero(t, PolicedShare(probed(0.2)), "nothing to compare with")
+	require.Zero(t, PolicedShare(probed(0.1, 0.3)), "one cable is bad")
+	require.Zero(t, PolicedShare(probed(0.01, 0.01)), "too little to slow down for")
+	young := probed(0.2, 0.2)
+	young[0].Judged = 10
+	require.Zero(t, PolicedShare(young))
+	gone := probed(0.2, 0.2, 0.9)
+	gone[2].Link = LinkDown
+	require.InDelta(t, 0.2, PolicedShare(gone), 1e-9)
+}

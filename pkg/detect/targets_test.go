@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package detect
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func addrs(list ...string) (out []netip.Addr) {
+	for _, a := range list {
+		out = append(out, netip.MustParseAddr(a))
+	}
+	return out
+}
+
+// Contract section 3, targets: where given, only these; default on-link next hops of routes, else up to
+// 5 reachable neighbours.
+func TestChooseTargets(t *testing.T) {
+	subnets := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
+	for _, row := range []struct {
+		name   string
+		family Family
+		c      Candidates
+		want   []netip.Addr
+	}{
+		{"configured, of the family only", IPv4, Candidates{
+			Configured: addrs("192.0.2.7", "2001:db8::7", "192.0.2.8"), NextHops: addrs("192.0.2.1")},
+			addrs("192.0.2.7", "192.0.2.8")},
+		{"next hops before neighbours", IPv4, Candidates{
+			NextHops: addrs("192.0.2.1", "192.0.2.1"), Neighbours: addrs("192.0.2.5")}, addrs("192.0.2.1")},
+		{"a next hop off link is none", IPv4, Candidates{
+			NextHops: addrs("198.51.100.1"), Neighbours: addrs("192.0.2.5")}, addrs("192.0.2.5")},
+		{"never an own address", IPv4, Candidates{
+			NextHops: addrs("192.0.2.1"), Neighbours: addrs("192.0.2.5", "192.0.2.6"), Own: addrs("192.0.2.1", "192.0.2.6")},
+			addrs("192.0.2.5")},
+		{"five neighbours", IPv4, Candidates{
+			Neighbours: addrs("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6")},
+			addrs("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5")},
+		{"a link-local next hop is on link", IPv6, Candidates{NextHops: addrs("fe80::1%eth0")}, addrs("fe80::1")},
+		{"no multicast", IPv6, Candidates{Neighbours: addrs("ff02::1", "2001:db8::1")}, addrs("2001:db8::1")},
+		{"nothing", IPv6, Candidates{NextHops: addrs("192.0.2.1")}, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.c.Subnets = subnets
+			require.Equal(t, row.want, ChooseTargets(row.family, row.c))
+		})
+	}
+}
+
+// Contract section 3, probe.
+func TestKindOf(t *testing.T) {
+	for _, row := range []struct {
+		mode       Mode
+		test, used bool
+		want       Kind
+	}{
+		{ModeAuto, true, true, KindICMP},
+		{ModeAuto, false, true, KindARP},
+		{ModeAuto, true, false, KindNone},
+		{ModeICMP, true, true, KindICMP},
+		{ModeICMP, false, true, KindNone},
+		{ModeARP, true, true, KindARP},
+		{ModeLink, true, true, KindLink},
+		{ModeLink, true, false, KindNone},
+	} {
+		require.Equal(t, row.want, KindOf(row.mode, row.test, row.used), "%+v", row)
+	}
+}
+
+// detection.md section 1: auto never sends more than 10 ARP/NS probes a second and member; arp is the
+// operator's word for a faster rate.
+func TestRoundInterval(t *testing.T) {
+	fast := 100 * time.Microsecond
+	mixed := []Kind{KindICMP, KindARP}
+	require.Equal(t, 100*time.Millisecond, RoundInterval(ModeAuto, fast, mixed))
+	require.Equal(t, time.Second, RoundInterval(ModeAuto, time.Second, mixed))
+	require.Equal(t, fast, RoundInterval(ModeAuto, fast, mixed[:1]))
+	require.Equal(t, fast, RoundInterval(ModeARP, fast, mixed))
+}
+
+func TestRotation(t *testing.T) {
+	both := addrs("192.0.2.1", "192.0.2.2")
+	states := func(a, b uint32) []TargetState { return []TargetState{{both[0], a}, {both[1], b}} }
+	r := &Rotation{}
+	require.Equal(t, both, r.InRotation(0, 3, states(0, 9)))
+	require.Equal(t, both, r.InRotation(1, 3, states(10, 10)), "if none answers it is not the targets")
+	require.Equal(t, both[:1], r.InRotation(2, 3, states(0, 10)))
+	require.Equal(t, both[:1], r.InRotation(3, 3, states(0, 0)), "not asked meanwhile")
+	require.Equal(t, both, r.InRotation(4, 3, states(3, 0)), "the other one may be all there is")
+	require.Equal(t, both[:1], r.InRotation(5, 3, states(0, 0)))
+	require.Equal(t, both, r.InRotation(2+aside, 3, states(0, 0)), "tried again")
+	require.Equal(t, both, r.InRotation(3+aside, 20, states(0, 39)), "at least twice the misses")
+}
+
+// detection.md section 3: target MACs are asked for again after `misses` void rounds and every 30 s.
+func TestAskAgain(t *testing.T) {
+	one := addrs("192.0.2.1")
+	state := func(void uint32) []TargetState { return []TargetState{{one[0], void}} }
+	r := &Rotation{}
+	require.Equal(t, one, r.AskAgain(0, 3, state(0)))
+	require.Empty(t, r.AskAgain(29_999*ms, 3, state(2)))
+	require.Equal(t, one, r.AskAgain(30_000*ms, 3, state(2)))
+	require.Empty(t, r.AskAgain(30_099*ms, 3, state(3)))
+	require.Equal(t, one, r.AskAgain(30_100*ms, 3, state(3)))
+}
