@@ -117,6 +117,15 @@ func TestContract(t *testing.T) {
 				{"", "A.6 ok",
 					"a1:B>A home; x1:B>A home; A both failed>ok; group degraded>ok; * repair A both link tx-hang; * failback A both link tx-hang a1:B>A x1:B>A", "A ok* B ok* a1@A x1@A ok"},
 			}},
+		{"contract 1, a family gets probes while it follows a failure",
+			"A4 B4 a1@A x1@A", "a1:->A start; x1:->A start", "A unknown* B unknown* a1@A x1@A ok", []row{
+				{"", "A.4 failed probe both",
+					"a1:A>B unusable; x1:A>B unusable; A both unknown>failed probe both; group ok>degraded; * failover A both probe both a1:A>B x1:A>B", "A failed B unknown* a1@B x1@B degraded"},
+				{"it stays failed", "A probing 46",
+					"", "A failed B unknown* a1@B x1@B degraded"},
+				{"until the other is good", "A.4 ok",
+					"a1:B>A home; x1:B>A home; A ipv4 failed>ok; A ipv6 failed>unknown; group degraded>ok; * repair A both probe both; * failback A both probe both a1:B>A x1:B>A", "A unknown* B unknown* a1@A x1@A ok"},
+			}},
 		{"contract 1, link only: unknown, but nothing else to judge by",
 			"A0 B0 a1@A", "a1:->A start", "A unknown* B unknown* a1@A ok", []row{
 				{"", "A link down carrier",

@@ -217,7 +217,8 @@ func (m *member) mark(offline bool) bool {
 	return true
 }
 
-// probing: a family that gets probes starts from what it followed so far.
+// probing: a family that gets probes starts from what it followed so far. A failure that it only
+// followed is blank: it ends with the other family's, if no verdict of its own comes first.
 func (m *member) probing(probed [Families]bool) bool {
 	if m.probed == probed {
 		return false
@@ -225,6 +226,9 @@ func (m *member) probing(probed [Families]bool) bool {
 	old := m.verdict
 	for f := range probed {
 		m.verdict[f] = old[m.source(f)]
+		if m.source(f) != f && m.verdict[f].health == Failed {
+			m.verdict[f].blank = true
+		}
 	}
 	m.probed = probed
 	return true
