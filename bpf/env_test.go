@@ -421,3 +421,14 @@ func (r *rig) settled(t testing.TB, i, family int) {
 	inst := r.inst(i, family)
 	require.Eventually(t, func() bool { return atomic.LoadUint32(&inst.Suspect) == 0 }, deadline, 100*time.Microsecond)
 }
+
+// ranOn makes it look as if a packet had come in on a CPU, on member i, when round n was the newest.
+func (r *rig) ranOn(t testing.TB, cpu, i int, n uint32) {
+	t.Helper()
+	var per []Traffic
+	traffic := r.o.maps["traffic"]
+	require.NoError(t, traffic.Lookup(uint32(r.number(i)), &per))
+	require.Less(t, cpu, len(per))
+	per[cpu].Seen = [Families]uint32{n, n}
+	require.NoError(t, traffic.Put(uint32(r.number(i)), per))
+}

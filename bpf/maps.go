@@ -192,3 +192,20 @@ func ChangeWord(t *Track, set, clear uint32) Word {
 		}
 	}
 }
+
+// TakeOut clears a member's bit in a track's word without raising the generation, as a verdict of
+// the kernel does, and only if another bit stays set. It returns the word that it changed. Safe for
+// concurrent use.
+func TakeOut(t *Track, bit int) (before Word, ok bool) {
+	for {
+		old := atomic.LoadUint64(&t.Word)
+		w := wordOf(old)
+		mask := uint32(1) << bit
+		if w.Usable&mask == 0 || w.Usable&^mask == 0 {
+			return w, false
+		}
+		if atomic.CompareAndSwapUint64(&t.Word, old, old&^uint64(mask)) {
+			return w, true
+		}
+	}
+}

@@ -297,9 +297,11 @@ func (e *engine) finding(u *unit, m *member, f detect.Finding) {
 		e.step(u, group.HealthChanged{Member: m.index, Family: group.Family(f.Family), Health: group.OK, Cause: cause}, nil)
 	case detect.FindRepaired:
 		m.flaps++
-		health := group.OK
-		if state, _, _ := u.tracker.State(m.number, f.Family); state != detect.OK {
-			health = group.Unknown
+		health := group.Unknown
+		for family := range detect.Family(bpf.Families) {
+			if state, _, _ := u.tracker.State(m.number, family); state == detect.OK && (f.Family == family || f.Family == detect.Both) {
+				health = group.OK
+			}
 		}
 		e.log.Info("repaired", "interface", m.cfg.Name, "family", f.Family.String(), "why", f.Why)
 		e.step(u, group.HealthChanged{Member: m.index, Family: group.Family(f.Family), Health: health, Cause: cause}, nil)

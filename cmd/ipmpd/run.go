@@ -3,8 +3,6 @@
 package main
 
 import (
-	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 )
@@ -24,7 +22,7 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log := newLog(cmd.ErrOrStderr(), cfg.LogLevel)
+			log := newLogger(cmd.ErrOrStderr(), cfg.LogLevel, stderrIsJournal())
 			for _, w := range warnings {
 				log.Warn(w.String())
 			}
@@ -41,6 +39,3 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-func newLog(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
-}

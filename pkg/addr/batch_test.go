@@ -237,13 +237,17 @@ func TestFireDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkFire(b *testing.B) {
-	for _, n := range []int{1, 1000} {
-		b.Run(fmt.Sprint(n, "-addresses"), func(b *testing.B) {
+	for _, c := range []struct {
+		name     string
+		n, first int
+		step     int
+	}{{"1-IPv4", 1, 0, 1}, {"1000-IPv4", 1000, 0, 2}, {"1000-IPv6", 1000, 1, 2}} {
+		b.Run(c.name, func(b *testing.B) {
 			r := newRig(b, ApplierOptions{})
 			var ops []Op
 			var all []netip.Prefix
-			for i := range n {
-				all = append(all, thousand(i))
+			for i := range c.n {
+				all = append(all, thousand(c.first+i*c.step))
 				ops = append(ops, add(&r.members[0], all[i]))
 			}
 			batch, _ := r.move(all...)

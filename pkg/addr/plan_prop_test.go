@@ -44,6 +44,16 @@ func TestPlanFromAnywhere(t *testing.T) {
 		w.holds(t, contingency)
 		require.Empty(t, Plan(w.d, w.k.observed()), "a second plan finds nothing to do; host:\n%s", w.k)
 		w.reached(t)
+
+		// Then everything fails: nothing moves, nothing is taken away.
+		for i := range w.d.Groups {
+			w.d.Groups[i].Members = slices.Clone(w.d.Groups[i].Members)
+			for j := range w.d.Groups[i].Members {
+				m := &w.d.Groups[i].Members[j]
+				m.Usable, m.Active = [2]bool{}, [2]bool{}
+			}
+		}
+		require.Empty(t, Plan(w.d, w.k.observed()), "nobody is usable; host:\n%s", w.k)
 	})
 }
 
@@ -51,6 +61,8 @@ func TestPlanFromAnywhere(t *testing.T) {
 type world struct {
 	d Desired
 	k *kernel
+	// foreignHops says that somebody else has taken some of our ids.
+	foreignHops bool
 }
 
 var (
@@ -174,6 +186,7 @@ func (w *world) drawHost(t *rapid.T, address func(int) netip.Prefix) {
 	if rapid.Bool().Draw(t, "foreign nexthop") {
 		id := nexthopID(0, 0, 0, rapid.SampledFrom([]int{0, 1, idGroup}).Draw(t, "foreign id"))
 		if _, taken := k.nexthops[id]; !taken {
+			w.foreignHops = true
 			k.nexthops[id] = HostNexthop{ID: id, Protocol: unix.RTPROT_ZEBRA, Link: 1}
 		}
 	}
@@ -236,7 +249,8 @@ func (w *world) holds(t *rapid.T, ops []Op) {
 	final := w.k.observed().With(ops)
 	kept := map[routeKey]bool{}
 	for _, r := range final.Routes {
-		if len(w.k.routes[keyOf(r)]) > 0 {
+		// The kernel's own come and go with primary addresses, where ours cannot stand in for them.
+		if r.Protocol != unix.RTPROT_KERNEL && len(w.k.routes[keyOf(r)]) > 0 {
 			kept[keyOf(r)] = true
 		}
 	}
@@ -281,6 +295,17 @@ func (w *world) reached(t *rapid.T) {
 			for _, i := range w.k.byIP[a.Prefix.Addr()] {
 				link := w.k.addrs[i].Link
 				require.True(t, link == owner || !members[link], "%s has a second copy on %d", a.Prefix, link)
+			}
+		}
+	}
+	claimed := map[netip.Prefix]bool{} // by the first group that has an address there
+	for _, g := range w.d.Groups {
+		sends := slices.ContainsFunc(g.Members, func(m Member) bool { return m.Link && w.k.links[m.Index].Carrier })
+		for _, a := range g.Addresses {
+			if !w.foreignHops && !a.Prefix.IsSingleIP() && w.k.source(a.Prefix.Addr()) {
+				require.True(t, !sends || claimed[a.Prefix.Masked()] || len(w.k.routes[connectedKey(a.Prefix)]) > 0,
+					"no connected route of %s\n%s", a.Prefix, w.k)
+				claimed[a.Prefix.Masked()] = true
 			}
 		}
 	}

@@ -41,7 +41,7 @@ func (p *planner) wantRoutes(g *Group) {
 	numbers := [2]map[netip.Addr]int{gatewayNumbers(vias[0]), gatewayNumbers(vias[1])}
 	gates := make(map[linkIP]*gate)
 	want := func(key routeKey, via, src netip.Addr, why string) {
-		if _, taken := p.wanted[key]; taken {
+		if p.wanted[key] != nil {
 			return
 		}
 		family := familyOf(key.to.Addr())
