@@ -1,0 +1,601 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// first round of the scenarios.
+const first = 300
+
+// scenario is one run of rounds, in which member 0 falls silent; it alone is armed.
+type scenario struct {
+	*rig
+	family int
+	next   uint32
+}
+
+func (r *rig) scenario(t testing.TB, family int) *scenario {
+	t.Helper()
+	r.reset(t)
+	for i := 1; i < rigCount; i++ {
+		r.inst(i, family).Limit = 0
+	}
+	return &scenario{rig: r, family: family, next: first}
+}
+
+// round begins and sends a round on members 0 to 2, and has those given answer it.
+func (s *scenario) round(t testing.TB, target uint16, answers ...int) uint32 {
+	t.Helper()
+	n := s.next
+	s.next++
+	s.begin(t, s.family, n, 100*time.Microsecond, target, 0, 1, 2)
+	for _, i := range answers {
+		s.reply(t, i, s.family, n)
+	}
+	if slices.Contains(answers, 0) {
+		s.quiet()
+	}
+	return n
+}
+
+// quiet gives the members the round-trip times of a quiet wire: 100 us ago is due.
+func (s *scenario) quiet() {
+	for i := range rigCount {
+		inst := s.inst(i, s.family)
+		inst.RttNs, inst.RttDevNs, inst.RttMinNs = 20000, 5000, 15000
+	}
+}
+
+// warm has three answered rounds.
+func (s *scenario) warm(t testing.TB) {
+	t.Helper()
+	for range 3 {
+		s.round(t, 0, 0, 1, 2)
+	}
+	require.NotZero(t, s.word().Usable&s.bit(0))
+}
+
+func (s *scenario) word() Word { return ReadWord(s.track(s.family)) }
+
+// confirmed brings the suspicion of member 0 to its confirmation: with timers it comes by itself,
+// without it is the prober that asks.
+func (s *scenario) confirm(t testing.TB) {
+	t.Helper()
+	inst := s.inst(0, s.family)
+	require.NotZero(t, atomic.LoadUint32(&inst.Suspicions), "no suspicion arose")
+	if !s.o.Timer {
+		s.age(inst)
+		require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), s.family)))
+	}
+}
+
+// age makes a suspicion older by two rounds, as if time had passed.
+func (s *scenario) age(inst *Instance) { atomic.AddUint64(&inst.SuspectedNs, ^uint64(2*interval-1)) }
+
+// usable asserts that member 0 is, and that nobody was told anything else.
+func (s *scenario) usable(t testing.TB) {
+	t.Helper()
+	s.settled(t, 0, s.family)
+	s.noEvent(t)
+	require.Equal(t, Word{Generation: 7, Usable: s.track(s.family).Members}, s.word())
+}
+
+func TestVerdict(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		families(t, r, func(t *testing.T, family int) {
+			s := r.scenario(t, family)
+			s.warm(t)
+			last := s.inst(0, family).LastReplyNs
+			s.round(t, 0, 1)
+			s.round(t, 1, 1)
+			require.Zero(t, s.inst(0, family).Suspicions, "below the limit")
+			began := uint64(monotonic(t))
+			n := s.round(t, 0, 1)
+			require.EqualValues(t, 1, s.inst(0, family).Suspicions)
+			s.confirm(t)
+			e := s.event(t)
+			require.Equal(t, Word{Generation: 7, Usable: r.track(family).Members &^ r.bit(0)}, s.word())
+			require.LessOrEqual(t, e.SuspectedNs, e.VerdictNs)
+			require.GreaterOrEqual(t, e.VerdictNs, began)
+			require.LessOrEqual(t, e.VerdictNs, uint64(monotonic(t)))
+			require.Equal(t, Event{
+				Kind: EventVerdict, Group: rigGroup, Member: rigFirst, Family: uint8(family), Bit: rigBit,
+				Generation: 7, Usable: s.word().Usable, Round: n, Acked: first + 2, Misses: 3, Limit: 3,
+				LastReplyNs: last, SuspectedNs: e.SuspectedNs, VerdictNs: e.VerdictNs,
+			}, e)
+			s.settled(t, 0, family)
+			// The other family stays.
+			require.Equal(t, r.track(1-family).Members, ReadWord(r.track(1-family)).Usable)
+			// And nothing more is said of a member that is out.
+			for range 10 {
+				s.round(t, 0, 1, 2)
+			}
+			require.EqualValues(t, 1, s.inst(0, family).Suspicions)
+			s.noEvent(t)
+		})
+	})
+}
+
+// Rounds that are no misses of member 0.
+func TestNoMiss(t *testing.T) {
+	rows := []struct {
+		name string
+		do   func(t testing.TB, s *scenario)
+	}{
+		{"void: nobody answers", func(t testing.TB, s *scenario) {
+			for range 20 {
+				s.round(t, 0)
+			}
+			s.round(t, 0, 1)
+			s.round(t, 0, 1)
+		}},
+		{"void rounds in between", func(t testing.TB, s *scenario) {
+			s.round(t, 0, 1)
+			s.round(t, 0)
+			s.round(t, 0, 1)
+		}},
+		{"not sent here", func(t testing.TB, s *scenario) {
+			for range 20 {
+				s.begin(t, s.family, s.next, 100*time.Microsecond, 0, 1, 2)
+				s.reply(t, 1, s.family, s.next)
+				s.next++
+			}
+		}},
+		{"not due: its RTT is long", func(t testing.TB, s *scenario) {
+			s.inst(0, s.family).RttNs = uint32(time.Hour / 4000)
+			s.inst(0, s.family).RttDevNs = 0
+			for range 20 {
+				s.round(t, 0, 1)
+			}
+		}},
+		{"not due: its RTT varies", func(t testing.TB, s *scenario) {
+			s.inst(0, s.family).RttDevNs = uint32(time.Hour / 16000)
+			for range 20 {
+				s.round(t, 0, 1)
+			}
+		}},
+		{"not armed", func(t testing.TB, s *scenario) {
+			s.inst(0, s.family).Limit = 0
+			for range 20 {
+				s.round(t, 0, 1)
+			}
+		}},
+		{"higher limit", func(t testing.TB, s *scenario) {
+			s.inst(0, s.family).Limit = 6
+			for range 5 {
+				s.round(t, 0, 1)
+			}
+		}},
+		{"not in a row", func(t testing.TB, s *scenario) {
+			for range 5 {
+				s.round(t, 0, 1)
+				s.round(t, 0, 1)
+				s.round(t, 0, 0, 1)
+			}
+		}},
+	}
+	rigs(t, func(t *testing.T, r *rig) {
+		for _, row := range rows {
+			s := r.scenario(t, 0)
+			s.warm(t)
+			row.do(t, s)
+			require.Zero(t, s.inst(0, 0).Suspicions, row.name)
+			s.usable(t)
+		}
+	})
+}
+
+// A member that joins or is repaired when 2^31 rounds have passed is judged like any other.
+func TestVerdictAfterLongTime(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.next = 0x80000010
+		s.inst(0, 0).Acked = 200
+		s.warm(t)
+		for range 3 {
+			s.round(t, 0, 1)
+		}
+		s.confirm(t)
+		require.EqualValues(t, EventVerdict, s.event(t).Kind)
+	})
+}
+
+// The suspect answers between suspicion and confirmation. With timers the confirmation is too
+// quick for a test: its part is played by Confirm, which is the same function.
+func TestCleared(t *testing.T) {
+	r := newRig(t, true)
+	s := r.scenario(t, 0)
+	s.warm(t)
+	for range 3 {
+		s.round(t, 0, 1)
+	}
+	require.NotZero(t, s.inst(0, 0).Suspect)
+	s.reply(t, 0, 0, s.next-1)
+	s.age(s.inst(0, 0))
+	counted := s.counted(t, func() {
+		require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
+	})
+	require.Equal(t, map[string]uint64{"cleared": 1}, counted)
+	s.usable(t)
+
+	// Or a judgement finds it, at a sibling's next reply.
+	s.quiet()
+	for range 3 {
+		s.round(t, 0, 1)
+	}
+	require.NotZero(t, s.inst(0, 0).Suspect)
+	s.reply(t, 0, 0, s.next-1)
+	s.quiet()
+	counted = s.counted(t, func() { s.round(t, 0, 1) })
+	require.Equal(t, map[string]uint64{"cleared": 1, "reply": 1}, counted)
+	s.usable(t)
+}
+
+// Without timers the next answered round confirms, if it was begun after the suspicion.
+func TestConfirmedByRound(t *testing.T) {
+	r := newRig(t, true)
+	s := r.scenario(t, 0)
+	s.warm(t)
+	for range 3 {
+		s.round(t, 0, 1)
+	}
+	// Begun before: out of the same queue, after a stall.
+	for range 5 {
+		s.begin(t, 0, s.next, time.Minute, 0, 0, 1, 2)
+		s.reply(t, 1, 0, s.next)
+		s.reply(t, 2, 0, s.next)
+		s.next++
+	}
+	require.NotZero(t, s.inst(0, 0).Suspect)
+	s.noEvent(t)
+	s.age(s.inst(0, 0))
+	s.round(t, 0, 1)
+	require.EqualValues(t, EventVerdict, s.event(t).Kind)
+}
+
+// The prober's tick may come while the replies of a stall are still being drained.
+func TestTickIsPatient(t *testing.T) {
+	r := newRig(t, true)
+	s := r.scenario(t, 0)
+	s.track(0).IntervalNs = uint32(time.Second)
+	s.warm(t)
+	for range 3 {
+		s.round(t, 0, 1)
+	}
+	require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
+	s.noEvent(t)
+	require.NotZero(t, s.inst(0, 0).Suspect)
+	s.inst(0, 0).SuspectedNs -= uint64(time.Second) / 2
+	require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
+	require.EqualValues(t, EventVerdict, s.event(t).Kind)
+}
+
+func TestConfirmWithoutSuspicion(t *testing.T) {
+	r := newRig(t, true)
+	s := r.scenario(t, 0)
+	s.warm(t)
+	require.Empty(t, s.counted(t, func() {
+		require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
+	}))
+	s.usable(t)
+	require.Equal(t, map[string]uint64{"lookup": 1}, s.counted(t, func() {
+		require.NoError(t, s.o.Confirm(Instances))
+	}))
+}
+
+// The last usable member is never taken out; it is said once, and again only after a while.
+func TestLast(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		alone := ChangeWord(s.track(0), 0, s.bit(1)|s.bit(2)|s.bit(3))
+		inst := s.inst(0, 0)
+		told := func() {
+			for range 3 {
+				s.round(t, 0, 1)
+			}
+			s.confirm(t)
+			e := s.event(t)
+			require.EqualValues(t, EventLast, e.Kind)
+			require.Equal(t, alone.Generation, e.Generation)
+			require.Equal(t, s.bit(0), e.Usable)
+			require.Equal(t, alone, s.word())
+			require.Eventually(t, func() bool { return atomic.LoadUint32(&inst.Stage) == stageTold }, deadline, time.Millisecond)
+		}
+		told()
+		for range 40 {
+			atomic.StoreUint64(&inst.SuspectedNs, uint64(monotonic(t)))
+			s.round(t, 0, 1)
+			require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
+		}
+		require.EqualValues(t, 1, inst.Suspicions)
+		s.noEvent(t)
+		// 16 rounds of 1 ms; 10 ms are not enough.
+		inst.SuspectedNs -= uint64(12 * time.Millisecond)
+		s.round(t, 0, 1)
+		require.EqualValues(t, 1, inst.Suspicions)
+		inst.SuspectedNs -= uint64(20 * time.Millisecond)
+		told()
+		// It answers: the suspicion is over.
+		s.round(t, 0, 0, 1)
+		s.settled(t, 0, 0)
+		// It fell silent again, and was told; now another becomes usable, and takes over at once.
+		told()
+		ChangeWord(s.track(0), s.bit(1), 0)
+		s.round(t, 0, 1)
+		s.confirm(t)
+		require.EqualValues(t, EventVerdict, s.event(t).Kind)
+		require.Equal(t, s.bit(1), s.word().Usable)
+	})
+}
+
+const stageTold = uint32(timerIpmpStageIPMP_STAGE_TOLD)
+
+// Two suspects of each other, and one sibling after the other: somebody always stays.
+func TestNotEverybody(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		s.inst(1, 0).Limit = 3
+		ChangeWord(s.track(0), 0, s.bit(2)|s.bit(3))
+		// Member 2 is out of service but answers: both others miss.
+		for range 20 {
+			s.round(t, 0, 2)
+			for i := range 2 {
+				s.age(s.inst(i, 0))
+				require.NoError(t, s.o.Confirm(InstanceNumber(s.number(i), 0)))
+			}
+		}
+		require.NotZero(t, s.word().Usable)
+		require.NotZero(t, s.inst(0, 0).Suspicions)
+		require.NotZero(t, s.inst(1, 0).Suspicions)
+		clear(r.o.Instances()) // end what still runs
+		for {
+			if _, err := s.readEvent(20 * time.Millisecond); err != nil {
+				break
+			}
+		}
+	})
+}
+
+func TestTakesBoth(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		families(t, r, func(t *testing.T, family int) {
+			s := r.scenario(t, family)
+			s.warm(t)
+			s.inst(0, family).Flags = TakesBoth
+			for range 3 {
+				s.round(t, 0, 1)
+			}
+			s.confirm(t)
+			e := s.event(t)
+			require.EqualValues(t, 1, e.Both)
+			require.EqualValues(t, family, e.Family)
+			for f := range Families {
+				require.Equal(t, Word{Generation: 7, Usable: r.track(f).Members &^ r.bit(0)}, ReadWord(r.track(f)))
+			}
+		})
+	})
+}
+
+// The other family keeps its last member all the same.
+func TestTakesBothButTheLast(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		ChangeWord(s.track(1), 0, ^s.bit(0))
+		s.inst(0, 0).Flags = TakesBoth
+		for range 3 {
+			s.round(t, 0, 1)
+		}
+		s.confirm(t)
+		require.Zero(t, s.event(t).Both)
+		require.Equal(t, s.bit(0), ReadWord(s.track(1)).Usable)
+	})
+}
+
+// Two targets answer; member 0 misses those of one only.
+func TestGuardTargets(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		s.round(t, 1, 0, 1, 2)
+		counted := s.counted(t, func() {
+			for range 3 {
+				s.round(t, 0, 1)
+			}
+			s.confirm(t)
+			s.usable(t)
+		})
+		require.NotZero(t, counted["guard_targets"])
+		// It misses the other's as well.
+		for range 3 {
+			s.round(t, 1, 1)
+		}
+		s.confirm(t)
+		require.EqualValues(t, EventVerdict, s.event(t).Kind)
+	})
+}
+
+// Nobody who misses more than half as much takes over.
+func TestGuardSurvivor(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		ChangeWord(s.track(0), 0, s.bit(3))
+		generation := s.word()
+		s.inst(0, 0).RecentMissed = 10
+		s.inst(1, 0).RecentMissed = 9
+		s.inst(2, 0).RecentMissed = 9
+		counted := s.counted(t, func() {
+			for range 3 {
+				s.round(t, 0, 1, 2)
+			}
+			s.confirm(t)
+			s.settled(t, 0, 0)
+		})
+		require.NotZero(t, counted["guard_survivor"])
+		require.Equal(t, generation, s.word())
+		s.noEvent(t)
+		s.inst(2, 0).RecentMissed = 6
+		s.round(t, 0, 1, 2)
+		s.confirm(t)
+		require.EqualValues(t, EventVerdict, s.event(t).Kind)
+	})
+}
+
+// A sibling that answered, but longer ago than the suspect, is no survivor either; by distance,
+// not by sign: it may have been silent for 2^31 rounds.
+func TestGuardSurvivorSilent(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		for _, acked := range []uint32{0, first, 0x80000010} {
+			s := r.scenario(t, 0)
+			s.next = 0x80001000
+			s.warm(t)
+			ChangeWord(s.track(0), 0, s.bit(1)|s.bit(3))
+			s.inst(2, 0).Acked = acked
+			counted := s.counted(t, func() {
+				for range 3 {
+					s.round(t, 0, 1)
+				}
+				s.confirm(t)
+				s.settled(t, 0, 0)
+			})
+			require.NotZero(t, counted["guard_survivor"], "acked %d", acked)
+			require.Equal(t, s.bit(0)|s.bit(2), s.word().Usable)
+			s.noEvent(t)
+		}
+	})
+}
+
+// A sibling without probes may take over: there is nothing against it.
+func TestSurvivorUnprobed(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		ChangeWord(s.track(0), 0, s.bit(1)|s.bit(2))
+		s.inst(3, 0).Kind = KindNone
+		for range 3 {
+			s.round(t, 0, 1)
+		}
+		s.confirm(t)
+		require.EqualValues(t, EventVerdict, s.event(t).Kind)
+	})
+}
+
+// Replies may wait on a CPU that has not run: one interval more, then the verdict.
+func TestGuardCPU(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		here := r.pin(t)
+		s.inst(0, 0).ReplyCpu[0] = uint8(1 - min(here, 1) + 1) // another one, where nothing ran
+		counted := s.counted(t, func() {
+			for range 3 {
+				s.round(t, 0, 1)
+			}
+			s.confirm(t)
+			if !s.o.Timer {
+				require.EqualValues(t, timerIpmpStageIPMP_STAGE_WAITED, s.inst(0, 0).Stage)
+				s.noEvent(t)
+				s.confirm(t)
+			}
+			e := s.event(t)
+			require.EqualValues(t, 1, e.Guarded)
+			require.EqualValues(t, EventVerdict, e.Kind)
+			require.GreaterOrEqual(t, e.VerdictNs-e.SuspectedNs, uint64(interval))
+		})
+		require.EqualValues(t, 1, counted["guard_cpu"])
+
+		// The reply that it waited for has come: no verdict.
+		s = r.scenario(t, 0)
+		s.warm(t)
+		s.track(0).IntervalNs = uint32(200 * time.Millisecond)
+		s.inst(0, 0).ReplyCpu[0] = uint8(1 - min(here, 1) + 1)
+		for range 3 {
+			s.round(t, 0, 1)
+		}
+		s.inst(0, 0).SuspectedNs -= uint64(200 * time.Millisecond)
+		if !s.o.Timer {
+			require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
+		}
+		s.reply(t, 0, 0, s.next-1)
+		if !s.o.Timer {
+			s.inst(0, 0).SuspectedNs -= uint64(200 * time.Millisecond)
+			require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
+		}
+		s.usable(t)
+	})
+}
+
+// Our programs ran on the CPU of the replies since: nothing waits there.
+func TestGuardCPURan(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		other := 1 - min(r.pin(t), 1)
+		s.inst(0, 0).ReplyCpu[0] = uint8(other + 1)
+		s.round(t, 0, 1)
+		s.round(t, 0, 1)
+		n := s.next
+		s.next++
+		s.begin(t, 0, n, 50*time.Microsecond, 0, 0, 1, 2)
+		s.ranOn(t, other, 2, n)
+		s.reply(t, 1, 0, n)
+		s.confirm(t)
+		require.Zero(t, s.event(t).Guarded)
+	})
+}
+
+// A full ring buffer loses the event, not the verdict.
+func TestRingFull(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		counted := s.counted(t, func() {
+			for range 64*1024/(64+8) + 1 {
+				s.track(0).Word |= uint64(s.bit(0))
+				s.warm(t)
+				for range 3 {
+					s.round(t, 0, 1)
+				}
+				s.confirm(t)
+				require.Eventually(t, func() bool { return s.word().Usable&s.bit(0) == 0 }, deadline, 20*time.Microsecond)
+			}
+		})
+		require.NotZero(t, counted["ring_full"])
+		for {
+			if _, err := s.readEvent(0); err != nil {
+				break
+			}
+		}
+	})
+}
+
+// A timer that does not start: the confirmation falls back to the rounds.
+func TestTimerFails(t *testing.T) {
+	r := newRig(t, false)
+	s := r.scenario(t, 0)
+	s.pin(t)
+	s.warm(t)
+	// Timers belong to the user space that holds their map.
+	require.NoError(t, r.o.maps[timerMap].Close())
+	counted := s.counted(t, func() {
+		for range 3 {
+			s.round(t, 0, 1)
+		}
+		s.age(s.inst(0, 0))
+		for range 3 {
+			s.round(t, 0, 1)
+		}
+		require.EqualValues(t, EventVerdict, s.event(t).Kind)
+	})
+	require.NotZero(t, counted["timer_init"])
+	require.NotZero(t, counted["timer_start"])
+}
