@@ -205,4 +205,3 @@ func (e *engine) seatAll() {
 	}
 	e.seats.Store(&seats)
 }
-

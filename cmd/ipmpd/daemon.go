@@ -51,6 +51,11 @@ type daemon struct {
 // is written to the host before begin.
 func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err error) {
 	runtime.GOMAXPROCS(runtime.NumCPU() + extraProcs)
+	if cfg.Realtime.Priority > 0 {
+		if err := beNice(); err != nil {
+			log.Warn("the daemon's ordinary threads wait their turn", "error", err)
+		}
+	}
 	d := &daemon{cfg: cfg, log: log, realtime: probe.Realtime{Priority: cfg.Realtime.Priority, CPUs: cfg.Realtime.CPUs}}
 	defer func() {
 		if err != nil {

@@ -62,7 +62,8 @@ type engine struct {
 	seats    atomic.Pointer[map[int]seat] // by interface index
 	carriers [bpf.Members]atomic.Uint32   // last known, by member number
 
-	view  atomic.Pointer[control.Status]
+	lastStatus atomic.Pointer[control.Status]
+
 	alive atomic.Int64 // CLOCK_MONOTONIC ns of the last turn of the loop
 	quiet bool         // the last plan was complete
 }
@@ -104,7 +105,6 @@ func (e *engine) run(ctx context.Context) error {
 	asks := time.NewTicker(e.askInterval())
 	defer asks.Stop()
 	var changes <-chan time.Time
-	e.refresh()
 	for {
 		e.alive.Store(monotonic())
 		select {
@@ -117,17 +117,14 @@ func (e *engine) run(ctx context.Context) error {
 			if changes == nil {
 				changes = time.After(settle)
 			}
-			continue
 		case <-changes:
 			changes = nil
 			e.hostChanged()
 		case <-asks.C:
 			e.askCarriers()
-			continue
 		case <-tick.C:
 			e.housekeeping()
 		}
-		e.refresh()
 	}
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-
 	"github.com/spf13/cobra"
 )
 
@@ -38,4 +37,3 @@ func newRunCommand() *cobra.Command {
 	cmd.Flags().StringVar(&solaris, "solaris", "", "read the Solaris files below `ROOT`")
 	return cmd
 }
-

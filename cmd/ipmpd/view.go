@@ -14,14 +14,17 @@ import (
 	"github.com/ipmpd/ipmpd/pkg/netstate"
 )
 
-// refresh makes the status that readers get; they never wait for the engine.
-func (e *engine) refresh() {
+// statusPatience is how long a reader waits for the engine.
+const statusPatience = 2 * time.Second
+
+// status of everything; on the engine's goroutine.
+func (e *engine) status() *control.Status {
 	s := &control.Status{Version: version}
 	snapshot := e.watcher.Snapshot()
 	for _, u := range e.units {
 		s.Groups = append(s.Groups, e.groupStatus(u, snapshot))
 	}
-	e.view.Store(s)
+	return s
 }
 
 func (u *unit) trackNumber(family int) int { return bpf.TrackNumber(u.slot, family) }
@@ -174,9 +177,25 @@ func (e *engine) familyStatus(u *unit, m *member, family int, v group.FamilyView
 	return f
 }
 
-// Status implements control.Backend.
+// Status implements control.Backend. It is made when somebody asks; an engine that does not answer
+// leaves the last one, whose heartbeat shows it.
 func (e *engine) Status() *control.Status {
-	s := *e.view.Load()
+	answer := make(chan *control.Status, 1)
+	patience := time.After(statusPatience)
+	select {
+	case e.events <- func() { answer <- e.status() }:
+	case <-patience:
+	}
+	var s control.Status
+	select {
+	case fresh := <-answer:
+		e.lastStatus.Store(fresh)
+		s = *fresh
+	case <-patience:
+		if last := e.lastStatus.Load(); last != nil {
+			s = *last
+		}
+	}
 	if beat := e.prober.HeartbeatNs(); beat != 0 {
 		s.HeartbeatAgeNS = new(max(0, monotonic()-beat))
 	}
