@@ -98,13 +98,17 @@ func strips(out io.Writer, t *trial.Trial, c trial.Cut) {
 		slot *= 2
 	}
 	from := c.At - before*int64(slot)
-	fmt.Fprintf(out, "   arrivals, %s a character%s✂ cut\n", micro(slot), strings.Repeat(" ", max(1, before-13)))
+	to := from + slots*int64(slot)
+	fmt.Fprintf(out, "   %s a character: █ arrived  · lost  blank: nothing sent\n   %s✂ cut\n", micro(slot), strings.Repeat(" ", 10+before))
 	for _, d := range []struct {
 		name string
 		f    *flow.Flow
 	}{{"inbound", t.Inbound}, {"outbound", t.Outbound}} {
-		strip := []rune(strings.Repeat("·", slots))
-		for _, at := range d.f.Arrivals(from, from+slots*int64(slot)) {
+		strip := []rune(strings.Repeat(" ", slots))
+		for _, at := range d.f.Departures(from, to) {
+			strip[(at-from)/int64(slot)] = '·'
+		}
+		for _, at := range d.f.Arrivals(from, to) {
 			strip[(at-from)/int64(slot)] = '█'
 		}
 		fmt.Fprintf(out, "   %-9s %s\n", d.name, string(strip))

@@ -121,6 +121,16 @@ func (f *Flow) Arrivals(from, to int64) []int64 {
 	return times
 }
 
+// Departures are the times of what was sent from .. to, CLOCK_MONOTONIC ns.
+func (f *Flow) Departures(from, to int64) []int64 {
+	var times []int64
+	sent := f.log.sent.Load()
+	for seq := f.firstSent(from, sent); seq < sent && f.sentAt(seq) < to; seq++ {
+		times = append(times, f.sentAt(seq))
+	}
+	return times
+}
+
 // Totals of a whole run.
 type Totals struct {
 	Sent, Arrived, Duplicates uint64

@@ -20,36 +20,36 @@ type Planned struct {
 func (p Planned) Lost() int { return p.Inbound.Lost + p.Outbound.Lost }
 
 // Home waits until the group is ok, the data address is on the first member, and all traffic of
-// both directions goes over it, judged by the switch. A flow that stays on another member after a
-// failback (the hash of the nexthop group lets busy ones) is brought home by taking the others out
-// of service and back. from is when that began, CLOCK_MONOTONIC ns; what was lost since is told.
+// both directions goes over it, judged by the switch. A flow that stays on another member is
+// brought home by a [Trial.Bounce] of the first: what comes back to a nexthop group gets its part
+// of the idle buckets, and all are idle while the group has one member only. from is when going
+// home began, CLOCK_MONOTONIC ns; what was lost since is told.
 func (t *Trial) Home(from int64) (Planned, error) {
+	first := t.Lab.Members[0]
 	err := t.Lab.Wait("the group to be ok and the address at home", bound, t.settled)
 	if err != nil {
 		return Planned{}, err
 	}
 	for range 3 {
-		away, err := t.carriers(faults.From)
+		over, err := t.carriers(faults.From)
 		if err != nil {
 			return Planned{}, err
 		}
-		for _, m := range away {
-			if m == t.Lab.Members[0] {
-				continue
-			}
-			if err := t.bounce(m); err != nil {
-				return Planned{}, err
-			}
+		if only(over, first) == nil {
+			break
+		}
+		if err := t.Bounce(first); err != nil {
+			return Planned{}, err
 		}
 	}
-	if err := t.Lab.Wait("both directions on "+t.Lab.Members[0].Name, bound, func() (bool, error) {
+	if err := t.Lab.Wait("both directions on "+first.Name, bound, func() (bool, error) {
 		for _, d := range []faults.Direction{faults.From, faults.To} {
 			over, err := t.carriers(d)
 			if err != nil {
 				return false, err
 			}
-			if len(over) != 1 || over[0] != t.Lab.Members[0] {
-				return false, fmt.Errorf("it goes over %s", names(over))
+			if err := only(over, first); err != nil {
+				return false, fmt.Errorf("direction %d: %w", d, err)
 			}
 		}
 		return true, nil
@@ -61,6 +61,13 @@ func (t *Trial) Home(from int64) (Planned, error) {
 		return Planned{}, err
 	}
 	return Planned{Inbound: t.Inbound.Gap(from, to), Outbound: t.Outbound.Gap(from, to)}, nil
+}
+
+func only(over []*lab.Member, m *lab.Member) error {
+	if len(over) != 1 || over[0] != m {
+		return fmt.Errorf("traffic goes over %s", names(over))
+	}
+	return nil
 }
 
 func (t *Trial) settled() (bool, error) {
@@ -81,8 +88,8 @@ func (t *Trial) settled() (bool, error) {
 	return true, nil
 }
 
-// bounce takes a member out of service and back.
-func (t *Trial) bounce(m *lab.Member) error {
+// Bounce takes a member out of service and back, and waits until the addresses are at home.
+func (t *Trial) Bounce(m *lab.Member) error {
 	if err := t.Run("offline", m.Name); err != nil {
 		return err
 	}

@@ -42,7 +42,8 @@ type Trial struct {
 
 	opts  Options
 	flows *flow.Flows
-	seen  int64 // newest history entry that is accounted for
+	peer  netip.Addr // the peer's address that traffic goes to
+	seen  int64      // newest history entry that is accounted for
 }
 
 // bound is how long anything that should happen in milliseconds may take before it is a failure.
@@ -83,9 +84,12 @@ func (t *Trial) start() error {
 	if err := t.Lab.Wait("the data address answers", bound, func() (bool, error) { return t.Lab.Peer.Reaches(lab.Data) }); err != nil {
 		return err
 	}
+	if err := t.place(); err != nil {
+		return err
+	}
 	t.flows, err = flow.Start(
-		flow.Spec{Name: "inbound", From: t.Lab.Peer, To: t.Lab.Host, Source: lab.Peer, Destination: lab.Data},
-		flow.Spec{Name: "outbound", From: t.Lab.Host, To: t.Lab.Peer, Source: lab.Data, Destination: lab.Peer},
+		flow.Spec{Name: "inbound", From: t.Lab.Peer, To: t.Lab.Host, Source: t.peer, Destination: lab.Data},
+		flow.Spec{Name: "outbound", From: t.Lab.Host, To: t.Lab.Peer, Source: lab.Data, Destination: t.peer},
 		flow.Spec{Name: "reference", From: t.Lab.Peer, To: t.Lab.Router, Source: lab.Peer, Destination: lab.Router},
 	)
 	if err != nil {
@@ -93,7 +97,7 @@ func (t *Trial) start() error {
 	}
 	t.Inbound, t.Outbound, t.Reference = t.flows.Flows[0], t.flows.Flows[1], t.flows.Flows[2]
 	t.Download, err = flow.StartDownload(flow.DownloadSpec{
-		Client: t.Lab.Host, Server: t.Lab.Peer, Source: lab.Data, Address: lab.Peer, Rate: t.opts.Rate,
+		Client: t.Lab.Host, Server: t.Lab.Peer, Source: lab.Data, Address: t.peer, Rate: t.opts.Rate,
 	})
 	if err != nil {
 		return err
