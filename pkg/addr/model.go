@@ -73,6 +73,9 @@ func newModel(o *Observed) *model {
 		m.addAddress(a)
 	}
 	for _, r := range o.Routes {
+		if r.NHID != 0 { // the kernel tells its hops too
+			r.Via, r.Link = netip.Addr{}, 0
+		}
 		m.insertRoute(r)
 	}
 	for _, n := range o.Nexthops {

@@ -14,7 +14,8 @@ type Observed struct {
 	Links []HostLink
 	// Addresses of all links, in the kernel's order (the first of a subnet is the primary one).
 	Addresses []HostAddress
-	// Routes of all tables but local, in the kernel's order.
+	// Routes of all tables but local. Those with the same table, destination and metric are in the
+	// kernel's order: a replacement takes the place of the first.
 	Routes   []HostRoute
 	Nexthops []HostNexthop
 	// Neighbors of both families.
@@ -56,7 +57,7 @@ type HostRoute struct {
 	To  netip.Prefix
 	Src netip.Addr
 	// NHID is the nexthop or nexthop group that it goes through; 0: it has a next hop of its own,
-	// by Via and Link (of several, the first).
+	// by Via and Link (of several, the first). Via and Link are not looked at where NHID is set.
 	NHID uint32
 	Via  netip.Addr
 	Link int
