@@ -29,6 +29,9 @@ const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 10 * time.Second
 
+	// unhurriedEvery is how often the load of the prober and its targets are looked at.
+	unhurriedEvery = 100 * time.Millisecond
+
 	// settle is how long changes of the host are collected before they are looked at.
 	settle = 2 * time.Millisecond
 )
@@ -54,10 +57,11 @@ type engine struct {
 	questions *probe.Questions
 	icmpID    uint16
 
-	joined  map[join]bool
-	retryAt time.Time
-	retry   time.Duration
-	onlines []*pendingOnline
+	joined      map[join]bool
+	retryAt     time.Time
+	unhurriedAt int64 // CLOCK_MONOTONIC ns
+	retry       time.Duration
+	onlines     []*pendingOnline
 
 	seats    atomic.Pointer[map[int]seat] // by interface index
 	carriers [bpf.Members]atomic.Uint32   // last known, by member number
@@ -247,14 +251,20 @@ func (e *engine) askCarriers() {
 // housekeeping is what needs no hurry: arming, repair, group failure, targets, adaptation, retries.
 func (e *engine) housekeeping() {
 	now := monotonic()
+	unhurried := now >= e.unhurriedAt
+	if unhurried {
+		e.unhurriedAt = now + unhurriedEvery.Nanoseconds()
+	}
 	replan := false
 	for _, u := range e.units {
 		samples := e.samples(u)
 		e.findings(u, u.tracker.Observe(now, samples))
-		replan = e.adapt(u, now, samples) || replan
-		for f := range u.side {
-			if u.side[f].used {
-				replan = e.rotate(u, f) || replan
+		if unhurried {
+			replan = e.adapt(u, now, samples) || replan
+			for f := range u.side {
+				if u.side[f].used {
+					replan = e.rotate(u, f) || replan
+				}
 			}
 		}
 	}

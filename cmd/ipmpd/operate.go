@@ -149,7 +149,10 @@ func (e *engine) adapt(u *unit, now int64, samples []detect.Sample) (changed boo
 				Family: detect.Family(f).String(), Detail: fmt.Sprintf("%s: rounds every %v", ev, side.adapt.Interval())})
 			changed = true
 		}
-		e.sayAchievable(u, f)
+		if now >= side.sayAt {
+			side.sayAt = now + time.Second.Nanoseconds()
+			e.sayAchievable(u, f)
+		}
 	}
 	if changed {
 		u.tracker.Configure(u.settings())

@@ -285,6 +285,5 @@ func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
 	if p.Refused != 0 {
 		s.TxPackets = txPackets(m.cfg.Name)
 	}
-	s.RTTp999 = e.prober.RTT(bpf.InstanceNumber(m.number, family)).P999
 	return s
 }

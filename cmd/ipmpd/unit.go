@@ -39,6 +39,7 @@ type side struct {
 	rotating []netip.Addr // of them, those in the rounds; the order is that of the BPF map
 	macs     map[netip.Addr]addr.MAC
 	said     time.Duration // achievable detection time last reported
+	sayAt    int64         // CLOCK_MONOTONIC ns, when it is looked at again
 }
 
 // newUnit of a configured group. Members and their numbers follow file order.
@@ -127,6 +128,7 @@ func (u *unit) groupConfig() group.Config {
 func (u *unit) desired() addr.Group {
 	g := addr.Group{
 		Slot: u.slot, Name: u.cfg.Name, Spread: u.cfg.Spread != config.SpreadOff,
+		SpreadL4: u.cfg.Spread == config.SpreadL4,
 		Announce: addr.Announce{
 			Count: u.cfg.Announce.Count, Interval: u.cfg.Announce.Interval,
 			Rate: u.cfg.Announce.Rate, Refresh: u.cfg.Announce.Refresh},
