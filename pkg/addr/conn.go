@@ -13,8 +13,9 @@ import (
 
 const (
 	// chunkMessages go to the kernel in one sendmsg. It works them off before sendmsg returns,
-	// a millisecond or so; the writer lock is held for no longer than that.
-	chunkMessages = 64
+	// and the writer lock is held for no longer than that: 0.2 ms or so. (An IPv6 address among
+	// 1,000 others takes 0.4 ms alone: with each, the kernel joins all groups of the interface anew.)
+	chunkMessages = 16
 	ackBuffer     = 1 << 20
 	// The kernel answers within sendmsg; an answer that is not there after this was dropped.
 	ackTimeoutSeconds = 2
