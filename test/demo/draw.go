@@ -99,17 +99,19 @@ func strips(out io.Writer, t *trial.Trial, c trial.Cut) {
 	}
 	from := c.At - before*int64(slot)
 	to := from + slots*int64(slot)
-	fmt.Fprintf(out, "   %s a character: █ arrived  · lost  blank: nothing sent\n   %s✂ cut\n", micro(slot), strings.Repeat(" ", 10+before))
+	fmt.Fprintf(out, "   packets by the time they were sent, %s a character: █ arrived  · lost  blank: none sent\n   %s✂ cut\n", micro(slot), strings.Repeat(" ", 10+before))
 	for _, d := range []struct {
 		name string
 		f    *flow.Flow
 	}{{"inbound", t.Inbound}, {"outbound", t.Outbound}} {
 		strip := []rune(strings.Repeat(" ", slots))
-		for _, at := range d.f.Departures(from, to) {
-			strip[(at-from)/int64(slot)] = '·'
-		}
-		for _, at := range d.f.Arrivals(from, to) {
-			strip[(at-from)/int64(slot)] = '█'
+		for _, p := range d.f.Packets(from, to) {
+			mark := &strip[(p.Sent-from)/int64(slot)]
+			if p.Arrived == 0 {
+				*mark = '·'
+			} else if *mark == ' ' {
+				*mark = '█'
+			}
 		}
 		fmt.Fprintf(out, "   %-9s %s\n", d.name, string(strip))
 	}

@@ -110,25 +110,33 @@ func (f *Flow) ArrivedSince(from int64) int {
 	return n
 }
 
-// Arrivals are the times of what arrived from .. to, CLOCK_MONOTONIC ns.
-func (f *Flow) Arrivals(from, to int64) []int64 {
-	var times []int64
+// Packet of a flow, CLOCK_MONOTONIC ns; Arrived is 0 where it was lost.
+type Packet struct{ Sent, Arrived int64 }
+
+// Packets are those that were sent from .. to.
+func (f *Flow) Packets(from, to int64) []Packet {
+	sent := f.log.sent.Load()
+	first := f.firstSent(from, sent)
+	var packets []Packet
+	for seq := first; seq < sent && f.sentAt(seq) < to; seq++ {
+		packets = append(packets, Packet{Sent: f.sentAt(seq)})
+	}
 	for i := f.firstArrival(from); i < f.log.received.Load(); i++ {
-		if at := f.log.rx[i&(logSize-1)].at; at >= from && at < to {
-			times = append(times, at)
+		if a := f.log.rx[i&(logSize-1)]; a.seq >= first && a.seq-first < uint64(len(packets)) {
+			packets[a.seq-first].Arrived = a.at
 		}
 	}
-	return times
+	return packets
 }
 
-// Departures are the times of what was sent from .. to, CLOCK_MONOTONIC ns.
-func (f *Flow) Departures(from, to int64) []int64 {
-	var times []int64
-	sent := f.log.sent.Load()
-	for seq := f.firstSent(from, sent); seq < sent && f.sentAt(seq) < to; seq++ {
-		times = append(times, f.sentAt(seq))
+// FirstArrival after a moment, CLOCK_MONOTONIC ns; 0 for none.
+func (f *Flow) FirstArrival(after int64) int64 {
+	for i := f.firstArrival(after); i < f.log.received.Load(); i++ {
+		if at := f.log.rx[i&(logSize-1)].at; at > after {
+			return at
+		}
 	}
-	return times
+	return 0
 }
 
 // Totals of a whole run.

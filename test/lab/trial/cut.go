@@ -43,7 +43,7 @@ type Wire struct {
 	Announcement time.Duration // first that passed
 	Suppressed   uint64        // announcements dropped by Options.FirstLost
 	// Inbound is not seen at the switch, which floods what it has no port for, but at the
-	// application: the end of the longest gap.
+	// application: the first arrival after that announcement.
 	Inbound time.Duration
 }
 
@@ -75,7 +75,9 @@ func (t *Trial) CutMember(kind Kind, m *lab.Member) (Cut, error) {
 	if c.Wire, err = t.wire(m, c.At); err != nil {
 		return c, err
 	}
-	c.Wire.Inbound = time.Duration(c.Inbound.End - c.At)
+	if back := t.Inbound.FirstArrival(c.At + int64(c.Wire.Announcement)); c.Wire.Announcement != 0 && back != 0 {
+		c.Wire.Inbound = time.Duration(back - c.At)
+	}
 	return c, t.explain(&c)
 }
 
