@@ -38,7 +38,7 @@ type Group struct {
 	Attach         Attach
 	DuplicateCheck bool
 	Announce       Announce
-	Force          bool
+	Force          bool // not built yet: false
 	Spread         Spread
 	Interfaces     []Interface
 	Addresses      []Address

@@ -112,7 +112,7 @@ groups:
     attach: xdp-generic
     duplicate-check: false
     announce: {count: 9, interval: 20ms, rate: 0, refresh: 1m}
-    force: true
+    force: false
     spread: l4
     interfaces:
       010:
@@ -138,7 +138,7 @@ groups:
 		Targets:       []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1")},
 		Attach:        AttachXDPGeneric,
 		Announce:      Announce{Count: 9, Interval: 20 * time.Millisecond, Rate: 0, Refresh: time.Minute},
-		Force:         true,
+		Force:         false,
 		Spread:        SpreadL4,
 		Interfaces: []Interface{
 			{Pos: Pos{23, 7}, Name: "010", Test: prefixes("192.0.2.11/24", "fe80::11/64"), Standby: true},
