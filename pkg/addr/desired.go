@@ -27,7 +27,9 @@ type Group struct {
 	// Routes are the configured ones. Connected routes of data subnets are derived, not listed.
 	Routes []Route
 	// Spread outgoing flows over all active members; false: over the first active one.
-	Spread   bool
+	Spread bool
+	// SpreadL4 spreads by ports too, which is a sysctl of the whole namespace.
+	SpreadL4 bool
 	Announce Announce
 }
 

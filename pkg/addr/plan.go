@@ -20,6 +20,7 @@ import (
 // usable it takes nothing away.
 func Plan(d Desired, o Observed) []Op {
 	p := newPlanner(d, o)
+	p.hashPolicy()
 	for i := range p.d.Groups {
 		g := &p.d.Groups[i]
 		for j := range g.Members {

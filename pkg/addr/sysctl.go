@@ -2,7 +2,13 @@
 
 package addr
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
+
+// hashPolicies say by what flows are told apart: 0 is addresses, 1 ports too.
+var hashPolicies = []string{"net/ipv4/fib_multipath_hash_policy", "net/ipv6/fib_multipath_hash_policy"}
 
 // sysctlNames are the ones that Plan reads, by family (detection.md section 7).
 var sysctlNames = [2]struct {
@@ -18,8 +24,8 @@ func sysctlKey(family, ifname, name string) string {
 	return "net/" + family + "/conf/" + ifname + "/" + name
 }
 
-// SysctlKeys are the keys below /proc/sys that Observed.Sysctls must hold for d, those of `all`
-// first.
+// SysctlKeys are the keys below /proc/sys that Observed.Sysctls must hold for d: those of the
+// namespace, if any are wanted, then those of `all`, then those of the members.
 func SysctlKeys(d Desired) []string {
 	names := []string{"all"}
 	for _, g := range d.Groups {
@@ -28,6 +34,9 @@ func SysctlKeys(d Desired) []string {
 		}
 	}
 	var keys []string
+	if wantsPorts(d) >= 0 {
+		keys = append(keys, hashPolicies...)
+	}
 	for _, ifname := range names {
 		for _, f := range sysctlNames {
 			for _, name := range f.names {
@@ -62,6 +71,24 @@ func (p *planner) sysctls(g *Group, m *Member) {
 	// A negative all overrides the member.
 	set("ipv6", "keep_addr_on_down", "1", "taking the interface down would delete its addresses",
 		func(all, own int) bool { return all == 0 && own <= 0 })
+}
+
+// wantsPorts is the first group that does, -1 for none.
+func wantsPorts(d Desired) int {
+	return slices.IndexFunc(d.Groups, func(g Group) bool { return g.SpreadL4 })
+}
+
+// hashPolicy lets flows be told apart by their ports, if some group wants it.
+func (p *planner) hashPolicy() {
+	i := wantsPorts(p.d)
+	if i < 0 {
+		return
+	}
+	for _, key := range hashPolicies {
+		if value, ok := p.m.sysctls[key]; ok && value != "1" {
+			p.do(Op{Kind: SetSysctl, Group: p.d.Groups[i].Slot, Key: key, Value: "1", Why: "flows are spread by their ports too"})
+		}
+	}
 }
 
 // rpFilter is the value that the member needs, -1 for none. Replies may come in by another member
