@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 )
 
 // Mode is how the programs hang on a member (contract section 4, "attach").
@@ -44,6 +45,17 @@ type hook interface {
 func (o *Objects) Attach(ifindex int, mode Mode) (*Attachment, error) {
 	a := &Attachment{Mode: mode, Ifindex: ifindex}
 	var err error
+	// The kernel refuses the one kind of XDP while the other is there; all other kinds overlap, so
+	// that no packet passes without us.
+	switch mode {
+	case ModeXDP:
+		err = o.dropPins(ifindex, pinXDPGeneric)
+	case ModeXDPGeneric:
+		err = o.dropPins(ifindex, pinXDP)
+	}
+	if err != nil {
+		return nil, err
+	}
 	switch mode {
 	case ModeTCX:
 		a.ingress, err = o.tcx(ifindex, true)
@@ -69,7 +81,57 @@ func (o *Objects) Attach(ifindex int, mode Mode) (*Attachment, error) {
 		_ = a.ingress.detach() // the first error counts
 		return nil, explain(fmt.Sprintf("attach egress to interface %d", ifindex), err)
 	}
+	if err := o.dropOthers(a); err != nil {
+		return nil, err
+	}
 	return a, nil
+}
+
+// dropOthers takes off what a former run attached in another mode.
+func (o *Objects) dropOthers(a *Attachment) error {
+	var errs []error
+	for _, h := range []struct {
+		have   hook
+		parent uint32
+		pins   []string
+	}{
+		{a.ingress, netlink.HANDLE_MIN_INGRESS, []string{pinIngress, pinXDP, pinXDPGeneric}},
+		{a.egress, netlink.HANDLE_MIN_EGRESS, []string{pinEgress}},
+	} {
+		l, isLink := h.have.(bpfLink)
+		if isLink {
+			errs = append(errs, clsactFilter{ifindex: a.Ifindex, parent: h.parent}.detach())
+		}
+		for _, name := range h.pins {
+			if !isLink || l.pin != o.pinOf(name, a.Ifindex) {
+				errs = append(errs, o.dropPins(a.Ifindex, name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Names of pinned links, in front of the interface index.
+const (
+	pinIngress    = "ingress"
+	pinEgress     = "egress"
+	pinXDP        = "xdp"
+	pinXDPGeneric = "xdp-generic"
+)
+
+func (o *Objects) pinOf(name string, ifindex int) string {
+	return filepath.Join(o.pins, fmt.Sprintf("%s-%d", name, ifindex))
+}
+
+// dropPins removes a pinned link, and with it its program, from an interface.
+func (o *Objects) dropPins(ifindex int, name string) error {
+	if o.pins == "" {
+		return nil
+	}
+	if err := os.Remove(o.pinOf(name, ifindex)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove pin of another mode: %w", err)
+	}
+	return nil
 }
 
 // AttachAuto attaches by tcx, or by clsact before kernel 6.6.
@@ -116,7 +178,7 @@ func (o *Objects) adopt(name string, ifindex int, p *ebpf.Program) (hook, error)
 	if o.pins == "" {
 		return nil, nil
 	}
-	path := filepath.Join(o.pins, name)
+	path := o.pinOf(name, ifindex)
 	l, err := link.LoadPinnedLink(path, nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -151,11 +213,11 @@ func linkIfindex(l link.Link) int {
 	return 0
 }
 
-func (o *Objects) keep(l link.Link, name string) (hook, error) {
+func (o *Objects) keep(l link.Link, name string, ifindex int) (hook, error) {
 	if o.pins == "" {
 		return bpfLink{link: l}, nil
 	}
-	path := filepath.Join(o.pins, name)
+	path := o.pinOf(name, ifindex)
 	if err := l.Pin(path); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("pin link %s: %w", name, err)
@@ -165,10 +227,10 @@ func (o *Objects) keep(l link.Link, name string) (hook, error) {
 
 func (o *Objects) tcx(ifindex int, ingress bool) (hook, error) {
 	opt := link.TCXOptions{Interface: ifindex, Program: o.egress, Attach: ebpf.AttachTCXEgress, Anchor: link.Tail()}
-	name := fmt.Sprintf("egress-%d", ifindex)
+	name := pinEgress
 	if ingress {
 		opt.Program, opt.Attach, opt.Anchor = o.ingress, ebpf.AttachTCXIngress, link.Head()
-		name = fmt.Sprintf("ingress-%d", ifindex)
+		name = pinIngress
 	}
 	if h, err := o.adopt(name, ifindex, opt.Program); h != nil || err != nil {
 		return h, err
@@ -177,11 +239,14 @@ func (o *Objects) tcx(ifindex int, ingress bool) (hook, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.keep(l, name)
+	return o.keep(l, name, ifindex)
 }
 
 func (o *Objects) xdpHook(ifindex int, flags link.XDPAttachFlags) (hook, error) {
-	name := fmt.Sprintf("xdp-%d", ifindex)
+	name := pinXDP
+	if flags == link.XDPGenericMode {
+		name = pinXDPGeneric
+	}
 	if h, err := o.adopt(name, ifindex, o.xdp); h != nil || err != nil {
 		return h, err
 	}
@@ -189,5 +254,5 @@ func (o *Objects) xdpHook(ifindex int, flags link.XDPAttachFlags) (hook, error) 
 	if err != nil {
 		return nil, err
 	}
-	return o.keep(l, name)
+	return o.keep(l, name, ifindex)
 }

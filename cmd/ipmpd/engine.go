@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -106,11 +107,12 @@ type command struct {
 func (e *engine) run(ctx context.Context) error {
 	tick := time.NewTicker(e.tickInterval())
 	defer tick.Stop()
-	asks := time.NewTicker(e.askInterval())
-	defer asks.Stop()
-	var changes <-chan time.Time
+	var changes, asks <-chan time.Time
 	for {
 		e.alive.Store(monotonic())
+		if asks == nil && e.asking() {
+			asks = time.After(e.askInterval())
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -124,7 +126,8 @@ func (e *engine) run(ctx context.Context) error {
 		case <-changes:
 			changes = nil
 			e.hostChanged()
-		case <-asks.C:
+		case <-asks:
+			asks = nil
 			e.askCarriers()
 		case <-tick.C:
 			e.housekeeping()
@@ -141,6 +144,13 @@ func (e *engine) tickInterval() time.Duration {
 	return max(least, leastTick)
 }
 
+// asking reports whether carriers of some group are to be asked for.
+func (e *engine) asking() bool {
+	now := monotonic()
+	return slices.ContainsFunc(e.units, func(u *unit) bool { return now <= u.askUntil })
+}
+
+// askInterval is a quarter of the shortest detection time.
 func (e *engine) askInterval() time.Duration {
 	least := mostTick
 	for _, u := range e.units {

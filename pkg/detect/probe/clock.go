@@ -25,6 +25,6 @@ func nowNs() int64 {
 // sleepUntil an absolute time. A signal may end it early: the caller looks at the clock anyhow.
 func sleepUntil(ns int64) {
 	ts := unix.NsecToTimespec(ns)
-	_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME,
+	_, _, _ = unix.Syscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME,
 		uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 }

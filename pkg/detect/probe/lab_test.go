@@ -22,11 +22,11 @@ import (
 	"github.com/ipmpd/ipmpd/bpf"
 )
 
-// wire is two members with a cable each into one bridge, whose address is the target:
+// wire is two members with a cable each into one bridge, whose addresses are the targets:
 //
 //	here                    there (a namespace of its own)
 //	m0 192.0.2.11 ── p0 ┐
-//	m1 192.0.2.12 ── p1 ┴ br0 192.0.2.1
+//	m1 192.0.2.12 ── p1 ┴ br0 192.0.2.1, 2001:db8::1
 //
 // Both namespaces have no name, and go when the test's thread and handles are gone. The test's
 // thread is in `here`; what the BPF program at a member's ingress does with a reply, ingress does.
@@ -77,6 +77,7 @@ func (w *wire) build() {
 	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
 	require.NoError(t, w.there.LinkAdd(br))
 	w.address(w.there, br, "192.0.2.1/24")
+	w.address(w.there, br, "2001:db8::1/64")
 	require.NoError(t, w.there.LinkSetUp(br))
 	w.plan = testPlan(2, 1)
 	w.plan.Tracks[0].Interval = time.Millisecond
@@ -95,12 +96,21 @@ func (w *wire) build() {
 		copy(member.MAC[:], m.Attrs().HardwareAddr)
 	}
 	// Only now: a new port may give the bridge another MAC, which flushes its neighbours.
-	for _, m := range w.plan.Tracks[0].Members {
-		require.NoError(t, w.there.NeighSet(&netlink.Neigh{
-			LinkIndex: br.Index, IP: m.Source.AsSlice(), HardwareAddr: m.MAC[:], State: netlink.NUD_PERMANENT,
-		}))
+	for i, m := range w.plan.Tracks[0].Members {
+		for _, ip := range []netip.Addr{m.Source, source6(i)} {
+			require.NoError(t, w.there.NeighSet(&netlink.Neigh{
+				LinkIndex: br.Index, IP: ip.AsSlice(), HardwareAddr: m.MAC[:], State: netlink.NUD_PERMANENT,
+			}))
+		}
 	}
 	copy(w.plan.Tracks[0].Targets[0].MAC[:], w.link(w.there, "br0").Attrs().HardwareAddr)
+}
+
+// source6 is member i's IPv6 test address, 2001:db8::11 or ::12.
+func source6(i int) netip.Addr {
+	a := netip.MustParseAddr("2001:db8::11").As16()
+	a[15] += byte(i)
+	return netip.AddrFrom16(a)
 }
 
 func (w *wire) link(h *netlink.Handle, name string) netlink.Link {
@@ -111,9 +121,10 @@ func (w *wire) link(h *netlink.Handle, name string) netlink.Link {
 
 func (w *wire) address(h *netlink.Handle, l netlink.Link, prefix string) {
 	p := netip.MustParsePrefix(prefix)
-	require.NoError(w.t, h.AddrAdd(l, &netlink.Addr{IPNet: &net.IPNet{
-		IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-	}}))
+	require.NoError(w.t, h.AddrAdd(l, &netlink.Addr{
+		IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())},
+		Flags: unix.IFA_F_NODAD,
+	}))
 }
 
 // prober of the wire; its plan is in force.
@@ -165,7 +176,9 @@ type received struct {
 	ifindex int
 }
 
-// receive the next incoming IPv4 frame; false after 20 ms without one.
+func (r received) is(kind uint16) bool { return binary.BigEndian.Uint16(r.bytes[12:]) == kind }
+
+// receive the next incoming frame; false after 20 ms without one.
 func (w *wire) receive(fd int) (received, bool) {
 	buf := make([]byte, 2048)
 	for {
@@ -177,7 +190,7 @@ func (w *wire) receive(fd int) (received, bool) {
 			return received{}, false
 		}
 		ll := from.(*unix.SockaddrLinklayer)
-		if ll.Pkttype == unix.PACKET_OUTGOING || n < etherSize || buf[12] != 8 || buf[13] != 0 {
+		if ll.Pkttype == unix.PACKET_OUTGOING || n < etherSize {
 			continue
 		}
 		return received{buf[:n], ll.Ifindex}, true
@@ -216,7 +229,7 @@ func (w *wire) state() string {
 
 func (w *wire) reply(r received) {
 	const at = etherSize + ipv4Size
-	if len(r.bytes) < at+icmpSize+payloadSize || r.bytes[23] != protocolICMP || r.bytes[at] != 0 {
+	if len(r.bytes) < at+icmpSize+payloadSize || !r.is(etherIPv4) || r.bytes[23] != protocolICMP || r.bytes[at] != 0 {
 		return
 	}
 	payload := r.bytes[at+icmpSize:]

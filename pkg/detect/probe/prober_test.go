@@ -5,6 +5,8 @@ package probe
 import (
 	"context"
 	"encoding/binary"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,6 +49,64 @@ func TestProberIsAnswered(t *testing.T) {
 	require.NotZero(t, p.HeartbeatNs())
 }
 
+// Every kind of probe is understood by a real kernel, and answered to the member that asked.
+func TestEveryKindIsAnswered(t *testing.T) {
+	const typeAdvertisement, typeEchoReply6 = 136, 129
+	w := newWire(t)
+	answer6 := func(kind byte) func(b []byte) bool {
+		return func(b []byte) bool { return len(b) >= 78 && b[12] == 0x86 && b[20] == protocolICMPv6 && b[54] == kind }
+	}
+	arpReply := func(b []byte) bool { return len(b) >= 42 && b[12] == 8 && b[13] == 6 && b[21] == 2 }
+	for _, row := range []struct {
+		name   string
+		track  int
+		kind   uint32
+		source func(i int) netip.Addr
+		known  bool // the target's MAC
+		answer func(b []byte) bool
+	}{
+		{"ICMPv6 echo", 1, bpf.KindICMP, source6, true, answer6(typeEchoReply6)},
+		{"ARP from 0.0.0.0", 0, bpf.KindARP, func(int) netip.Addr { return netip.Addr{} }, true, arpReply},
+		{"ARP, MAC not known", 0, bpf.KindARP, func(i int) netip.Addr { return w.plan.Tracks[0].Members[i].Source }, false, arpReply},
+		{"solicitation", 1, bpf.KindARP, source6, true, answer6(typeAdvertisement)},
+		{"solicitation, MAC not known", 1, bpf.KindARP, source6, false, answer6(typeAdvertisement)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			track := w.plan.Tracks[0]
+			track.Number = row.track
+			track.Members = slices.Clone(track.Members)
+			for i := range track.Members {
+				track.Members[i].Kind = row.kind
+				track.Members[i].Source = row.source(i)
+			}
+			target := track.Targets[0]
+			if row.track == 1 {
+				target.Addr = netip.MustParseAddr("2001:db8::1")
+			}
+			if !row.known {
+				target.MAC = [6]byte{}
+			}
+			track.Targets = []Target{target}
+			tap := w.socket(false)
+			p, err := New(Options{Instances: w.instances, Tracks: w.tracks})
+			require.NoError(t, err)
+			t.Cleanup(func() { p.Close() })
+			require.NoError(t, p.Update(&Plan{Tracks: []Track{track}}))
+			start(t, p.Run)
+			var answers [2]int
+			for deadline := time.Now().Add(10 * time.Second); min(answers[0], answers[1]) < 10; {
+				require.True(t, time.Now().Before(deadline), "answers %v: %s", answers, w.state())
+				r, ok := w.receive(tap)
+				for i, m := range track.Members {
+					if ok && r.ifindex == m.Ifindex && [6]byte(r.bytes[:6]) == m.MAC && row.answer(r.bytes) {
+						answers[i]++
+					}
+				}
+			}
+		})
+	}
+}
+
 // detection.md section 1: one round in one tick on every member, and the order rotates by one.
 func TestProberRotates(t *testing.T) {
 	w := newWire(t)
@@ -57,7 +117,7 @@ func TestProberRotates(t *testing.T) {
 	var order []received
 	deadline := time.Now().Add(10 * time.Second)
 	for len(order) < 100 && time.Now().Before(deadline) {
-		if r, ok := w.receive(there); ok && (r.ifindex == ports[0] || r.ifindex == ports[1]) {
+		if r, ok := w.receive(there); ok && r.is(etherIPv4) && (r.ifindex == ports[0] || r.ifindex == ports[1]) {
 			order = append(order, r)
 		}
 	}
