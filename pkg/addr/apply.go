@@ -24,7 +24,9 @@ type Failure struct {
 	Err error
 }
 
-// Epoch counts the batches fired. Take it before observing the host for a plan.
+// Epoch counts the batches fired. A plan belongs to the epoch of the last batch whose Result the
+// planner has taken in; a planner that asks Applier.Epoch instead would overlook a batch that was
+// fired but not yet told of, and undo it.
 type Epoch uint64
 
 // ApplierOptions of NewApplier. The zero value is what the daemon uses.

@@ -39,6 +39,8 @@ type Result struct {
 	// Stale: the generation had changed (or the batch was fired before) and nothing more was done.
 	Stale                                           bool
 	FirstAnnouncement, Announced, Routes, Addresses int64
+	// Epoch that the batch began, for Apply; 0 if it wrote nothing.
+	Epoch Epoch
 	// Frames sent of those given to Prepare, from the first on; the Announcer sends the rest.
 	Frames   int
 	Failures []Failure
@@ -134,7 +136,6 @@ func (b *Batch) write(current func() bool, r *Result) {
 		r.Stale = true
 		return
 	}
-	b.a.epoch.Add(1)
 	for i := range b.chunks {
 		b.chunk = i
 		b.a.conn.exchange(b.buf[b.chunks[i].from:b.chunks[i].to], b.onFail)
@@ -145,6 +146,8 @@ func (b *Batch) write(current func() bool, r *Result) {
 			r.Addresses = b.monotonic()
 		}
 	}
+	// Last, so that whoever asks for the epoch meanwhile is overtaken.
+	r.Epoch = Epoch(b.a.epoch.Add(1))
 }
 
 // fail notes the failure of message i of the chunk under way; one is enough of an operation.

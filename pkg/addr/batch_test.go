@@ -101,8 +101,12 @@ func TestFireAndApplyKeepToTheirTime(t *testing.T) {
 	require.Equal(t, []netip.Prefix{data4}, r.host.addresses("m0"))
 
 	epoch := r.a.Epoch()
+	require.Zero(t, res.Epoch)
 	b, _ = r.move(data4)
-	require.Empty(t, b.Fire(always).Failures)
+	res = b.Fire(always)
+	require.Empty(t, res.Failures)
+	require.Equal(t, epoch+1, res.Epoch)
+	require.Equal(t, r.a.Epoch(), res.Epoch)
 	failures := r.a.Apply(epoch, []Op{add(&r.members[0], data4), del(&r.members[1], data4)})
 	require.Len(t, failures, 2)
 	require.ErrorIs(t, failures[0].Err, ErrOvertaken)

@@ -41,6 +41,9 @@ const (
 	retryListing = 100 * time.Millisecond
 )
 
+// past is a deadline that has been.
+var past = time.Unix(1, 0)
+
 // Options of a Watcher. The zero value is what the daemon uses.
 type Options struct {
 	// Buffer of the subscription in bytes; 0: 4 MiB.
@@ -60,6 +63,7 @@ type Watcher struct {
 	raw     syscall.RawConn
 	list    *lister
 	changes chan Change
+	syncs   chan chan error
 
 	// Run's own
 	stale  Change // to be listed
@@ -76,7 +80,7 @@ func Open(opt Options) (*Watcher, error) {
 	if opt.Buffer == 0 {
 		opt.Buffer = 4 << 20
 	}
-	w := &Watcher{opt: opt, log: opt.Log, changes: make(chan Change, 1)}
+	w := &Watcher{opt: opt, log: opt.Log, changes: make(chan Change, 1), syncs: make(chan chan error, 16)}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
@@ -160,29 +164,69 @@ func (w *Watcher) notify(c Change) {
 
 // Run follows the host until ctx ends. Errors in reading are logged and answered by a listing.
 func (w *Watcher) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(past) })
 	defer stop()
 	buf := make([]byte, 64<<10)
 	for ctx.Err() == nil {
-		changed, err := w.read(buf)
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if ctx.Err() != nil {
-				return nil
-			}
-		case errors.Is(err, os.ErrClosed):
+		changed, _, err := w.read(buf, true)
+		if errors.Is(err, os.ErrClosed) {
 			return fmt.Errorf("follow netlink: %w", err)
-		default:
-			w.log.Warn("netlink messages lost; listing everything", "error", err)
-			w.drain(buf)
-			w.stale |= All | Resynced
 		}
-		w.notify(changed &^ (Routes | Nexthops)) // these when they are listed
-		w.stale |= changed & (Routes | Nexthops)
+		w.absorb(changed, err, buf)
+		w.answer(buf)
 		w.update(ctx)
 	}
 	return nil
+}
+
+// absorb notes what was read, or that something was lost.
+func (w *Watcher) absorb(changed Change, err error, buf []byte) {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		w.log.Warn("netlink messages lost; listing everything", "error", err)
+		w.drain(buf)
+		w.stale |= All | Resynced
+	}
+	w.notify(changed &^ (Routes | Nexthops)) // these when they are listed
+	w.stale |= changed & (Routes | Nexthops)
+}
+
+// Sync returns when the snapshot has everything that happened before the call, as a planner needs
+// that has just written itself. It needs Run to run.
+func (w *Watcher) Sync(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case w.syncs <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	_ = w.file.SetReadDeadline(past)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// answer serves those who wait in Sync.
+func (w *Watcher) answer(buf []byte) {
+	for len(w.syncs) > 0 {
+		done := <-w.syncs
+		_ = w.file.SetReadDeadline(time.Time{})
+		for more := true; more; {
+			var changed Change
+			var err error
+			changed, more, err = w.read(buf, false)
+			w.absorb(changed, err, buf)
+		}
+		var err error
+		if what := w.stale; what != 0 {
+			if err = w.listNow(what); err == nil {
+				w.stale, w.relist = 0, time.Time{}
+			}
+		}
+		done <- err
+	}
 }
 
 // update lists what is stale when its time has come, and sets the alarm for when it has not.
@@ -220,31 +264,30 @@ func (w *Watcher) update(ctx context.Context) {
 	w.alarm(ctx, time.Time{})
 }
 
-// alarm makes the next read return at t. The deadline that ctx's end sets must win.
+// alarm makes the next read return at t. The deadlines that Sync and ctx's end set must win.
 func (w *Watcher) alarm(ctx context.Context, t time.Time) {
 	_ = w.file.SetReadDeadline(t)
-	if ctx.Err() != nil {
-		_ = w.file.SetReadDeadline(time.Unix(1, 0))
+	if ctx.Err() != nil || len(w.syncs) > 0 {
+		_ = w.file.SetReadDeadline(past)
 	}
 }
 
-// read waits for messages and takes in those that are there, up to a batch.
-func (w *Watcher) read(buf []byte) (changed Change, err error) {
+// read takes in the messages that are there, up to a batch (then there may be more); with wait,
+// at least one.
+func (w *Watcher) read(buf []byte, wait bool) (changed Change, more bool, err error) {
 	var failed error
-	first := true
 	err = w.raw.Read(func(fd uintptr) bool {
-		for range readBatch {
+		for i := range readBatch {
 			n, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT)
 			switch {
 			case errors.Is(err, unix.EINTR):
 				continue
 			case errors.Is(err, unix.EAGAIN):
-				return !first // wait, unless something was read
+				return i > 0 || !wait
 			case err != nil:
 				failed = err
 				return true
 			}
-			first = false
 			w.mu.Lock()
 			err = messages(buf[:n], func(h header, body []byte) error {
 				c, err := w.take(h, body)
@@ -260,9 +303,10 @@ func (w *Watcher) read(buf []byte) (changed Change, err error) {
 				return true
 			}
 		}
+		more = true
 		return true
 	})
-	return changed, errors.Join(failed, err)
+	return changed, more, errors.Join(failed, err)
 }
 
 // drain throws away what is left after a loss. What it says is older than the listing to come,

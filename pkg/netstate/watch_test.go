@@ -197,6 +197,32 @@ func TestWatcherResyncs(t *testing.T) {
 	require.Equal(t, Links|Addresses|Neighbors, got&(Links|Addresses|Neighbors))
 }
 
+// After Sync the snapshot has what was done before, without waiting for anything else.
+func TestWatcherSyncs(t *testing.T) {
+	s := newSpace(t)
+	s.ip("link", "add", "m0", "type", "veth", "peer", "name", "p0")
+	s.ip("link", "set", "m0", "up")
+	w := s.open(Options{}, true)
+	m0 := w.Snapshot().LinkByName("m0").Index
+	for i := range 20 {
+		a := fmt.Sprintf("192.0.2.%d/32", i+1)
+		s.ip("addr", "add", a, "dev", "m0")
+		s.ip("route", "add", fmt.Sprintf("198.51.%d.0/24", i), "dev", "m0", "src", strings.TrimSuffix(a, "/32"))
+		require.NoError(t, w.Sync(t.Context()))
+		require.Len(t, w.Snapshot().AddressesOf(m0), i+1)
+		require.Len(t, routesTo(w.Snapshot(), fmt.Sprintf("198.51.%d.0/24", i)), 1)
+	}
+	s.ip("addr", "flush", "dev", "m0")
+	require.NoError(t, w.Sync(t.Context()))
+	require.Empty(t, w.Snapshot().AddressesOf(m0))
+	require.Empty(t, routesTo(w.Snapshot(), "198.51.0.0/24"))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	idle := s.open(Options{}, false)
+	require.ErrorIs(t, idle.Sync(ctx), context.Canceled)
+}
+
 // Routes that do not matter are neither kept nor cause a listing.
 func TestWatcherKeepsRoutesThatMatter(t *testing.T) {
 	s := newSpace(t)
