@@ -73,8 +73,10 @@ type Sample struct {
 	Disabled bool
 	// Epoch is the generation of the maps (not of the group's word): when it changes, the rounds
 	// begin again and the member has to be armed again.
-	Epoch   uint32
-	Targets int // in rotation
+	Epoch uint32
+	// Targets that are really asked: in rotation, and with a MAC where the probe needs one. With none
+	// there is nothing to judge by, and the link decides.
+	Targets int
 
 	Answered  uint64        // rounds that someone answered and that were due here, closed
 	Missed    uint64        // those of them that were missed here

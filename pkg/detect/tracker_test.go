@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 )
 
 const ms = int64(time.Millisecond)
@@ -290,74 +289,6 @@ func TestNoLink(t *testing.T) {
 	require.Equal(t, []string{"repaired 1 both ", "group repaired -1 both "}, h.took())
 }
 
-// Link loss takes both families in one finding; the repair of each is its own. A family without
-// probes follows the other (contract section 1).
-func TestFamilies(t *testing.T) {
-	h := newHost(t, 2, nil)
-	v6 := Sample{Member: 1, Family: IPv6, Kind: KindICMP, Link: LinkUp, Targets: 1, Answered: 50, LastReply: 5}
-	h.samples = append(h.samples, v6, Sample{Member: 0, Family: IPv6, Kind: KindNone, Link: LinkUp})
-	h.run(100*time.Millisecond, 0, 1)
-	require.Equal(t, []string{"answering 0 both ", "answering 1 ipv4 ", "answering 1 ipv6 "}, h.took())
-	require.Equal(t, "single target", h.tracker.Note(1, IPv6))
-	s, _, _ := h.tracker.State(0, IPv6)
-	require.Equal(t, OK, s)
-
-	require.Len(t, h.tracker.Link(h.now, 1, false), 1)
-	require.Empty(t, h.tracker.Link(h.now, 1, false))
-	require.False(t, h.tracker.Usable(1, IPv6))
-	h.tracker.Link(h.now, 1, true)
-	h.run(99*time.Millisecond, 0, 1)
-	require.Empty(t, h.took(), "100 ms since carrier up")
-	h.run(time.Millisecond, 0, 1)
-	require.Equal(t, []string{"repaired 1 ipv4 ", "repaired 1 ipv6 "}, h.took())
-
-	h.tracker.Verdict(h.now, 1, IPv4, false)
-	require.False(t, h.tracker.Usable(1, IPv4))
-	require.True(t, h.tracker.Usable(1, IPv6), "IPv4 alone has failed")
-	h.tracker.Verdict(h.now, 0, IPv4, true)
-	require.False(t, h.tracker.Usable(0, IPv6))
-}
-
-// probe: link, and no targets: unknown with link is usable; hold-down and 100 ms after carrier up.
-func TestLinkOnly(t *testing.T) {
-	for _, row := range []struct {
-		kind    Kind
-		targets int
-		state   State
-	}{{KindLink, 0, Disabled}, {KindICMP, 0, Unknown}, {KindNone, 0, Unknown}} {
-		t.Run(row.kind.String(), func(t *testing.T) {
-			h := newHost(t, 2, func(s *Settings) { s.HoldDown = 5 * time.Second })
-			for i := range h.samples {
-				h.samples[i].Kind, h.samples[i].Targets = row.kind, row.targets
-			}
-			h.run(time.Minute)
-			require.Empty(t, h.took(), "silence says nothing")
-			require.Equal(t, row.state, h.state(0))
-			require.True(t, h.tracker.Usable(0, IPv4))
-			h.samples[0].Link = LinkDown
-			h.run(time.Millisecond)
-			require.Equal(t, []string{"failed 0 both linkcarrier"}, h.took())
-			h.samples[0].Link = LinkUp
-			h.run(4999 * time.Millisecond)
-			require.Empty(t, h.took())
-			h.run(2 * time.Millisecond)
-			require.Equal(t, []string{"repaired 0 both "}, h.took())
-			require.Equal(t, row.state, h.state(0))
-		})
-	}
-}
-
-// A member whose targets never answered anyone is not kept out by rounds that never come.
-func TestLinkFlapWithoutAnswers(t *testing.T) {
-	h := newHost(t, 2, nil)
-	h.run(time.Millisecond)
-	h.samples[0].Link = LinkDown
-	h.run(time.Millisecond)
-	h.samples[0].Link = LinkUp
-	h.run(time.Second)
-	require.Equal(t, []string{"failed 0 both linkcarrier", "repaired 0 both "}, h.took())
-}
-
 // detection.md section 1, send errors: void while TX counters advance, failure after max(10 x
 // detection-time, 100 ms) without one probe accepted.
 func TestTxHang(t *testing.T) {
@@ -388,66 +319,4 @@ func TestTxHangOfTheLast(t *testing.T) {
 	h.now += 150 * ms
 	h.observe()
 	require.Empty(t, h.took())
-}
-
-// Whatever happens: no finding repeats what is known, and while a member answers some is usable.
-func TestTrackerProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		h := newHost(t, rapid.IntRange(1, 3).Draw(t, "members"), func(s *Settings) {
-			s.FlapLimit = rapid.IntRange(0, 2).Draw(t, "flap")
-			s.HoldDown = time.Duration(rapid.IntRange(0, 1).Draw(t, "hold")) * time.Minute
-		})
-		failed := map[int]bool{}
-		t.Repeat(map[string]func(*rapid.T){
-			"rounds": func(t *rapid.T) {
-				by := rapid.SliceOfNDistinct(rapid.IntRange(0, len(h.samples)-1), 0, 3, rapid.ID[int]).Draw(t, "by")
-				by = slices.DeleteFunc(by, func(m int) bool { return h.samples[m].Link == LinkDown })
-				d := rapid.SampledFrom([]time.Duration{1, 5, 200, 2500}).Draw(t, "ms") * time.Millisecond
-				h.run(d, by...)
-				armed := true
-				for _, s := range h.samples {
-					armed = armed && h.tracker.Limit(s.Member, IPv4) > 0
-				}
-				if d >= 5*time.Millisecond && len(by) > 0 && armed {
-					usable := slices.ContainsFunc(by, func(m int) bool { return h.tracker.Usable(m, IPv4) })
-					linked := len(by) // a verdict of the kernel fails the silent ones, not this package
-					others := slices.ContainsFunc(h.samples, func(s Sample) bool {
-						return !slices.Contains(by, s.Member) && h.tracker.Usable(s.Member, IPv4)
-					})
-					if !usable {
-						t.Fatalf("%d members answer, none of them is usable (a silent one is: %v)", linked, others)
-					}
-				}
-			},
-			"verdict": func(t *rapid.T) {
-				m := rapid.IntRange(0, len(h.samples)-1).Draw(t, "member")
-				if h.tracker.Usable(m, IPv4) {
-					h.tracker.Verdict(h.now, m, IPv4, true)
-					failed[m] = true
-				}
-			},
-			"link": func(t *rapid.T) {
-				s := &h.samples[rapid.IntRange(0, len(h.samples)-1).Draw(t, "member")]
-				s.Link = rapid.SampledFrom([]Link{LinkUp, LinkDown}).Draw(t, "link")
-			},
-			"": func(t *rapid.T) {
-				for _, f := range h.findings {
-					switch f.Kind {
-					case FindRepaired:
-						if !failed[f.Member] {
-							t.Fatalf("repaired %d, which had not failed", f.Member)
-						}
-						failed[f.Member] = false
-					case FindFailed:
-						failed[f.Member] = true
-					case FindGroupFailed:
-						for m := range h.samples {
-							failed[m] = true
-						}
-					}
-				}
-				h.findings = nil
-			},
-		})
-	})
 }

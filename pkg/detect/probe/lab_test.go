@@ -222,7 +222,8 @@ func (w *wire) state() string {
 	}
 	for i := range 2 {
 		s := &w.instances[bpf.InstanceNumber(i, 0)]
-		fmt.Fprintf(&b, "\nmember %d: newest %d of %d", i, s.Newest, w.tracks[0].Newest)
+		fmt.Fprintf(&b, "\nmember %d: newest %d of %d", i,
+			atomic.LoadUint32(&s.Newest), atomic.LoadUint32(&w.tracks[0].Newest))
 	}
 	return b.String()
 }
@@ -245,7 +246,8 @@ func (w *wire) reply(r received) {
 		if m.Ifindex == r.ifindex && netip.AddrFrom4([4]byte(r.bytes[30:34])) == m.Source {
 			here := &w.instances[bpf.InstanceNumber(i, 0)]
 			atomic.StoreUint64(&here.LastReplyNs, uint64(nowNs()))
-			here.Slot[round&bpf.WindowMask].RttNs = uint32(nowNs() - int64(slot.BegunNs))
+			rtt := nowNs() - int64(atomic.LoadUint64(&slot.BegunNs))
+			atomic.StoreUint32(&here.Slot[round&bpf.WindowMask].RttNs, uint32(rtt))
 			atomic.StoreUint32(&here.Slot[round&bpf.WindowMask].Acked, round)
 			atomic.StoreUint32(&slot.Answered, round)
 		}
