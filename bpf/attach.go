@@ -128,8 +128,16 @@ func (o *Objects) dropPins(ifindex int, name string) error {
 	if o.pins == "" {
 		return nil
 	}
-	if err := os.Remove(o.pinOf(name, ifindex)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove pin of another mode: %w", err)
+	path := o.pinOf(name, ifindex)
+	l, err := link.LoadPinnedLink(path, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open pinned link %s: %w", path, err)
+	}
+	if err := (bpfLink{link: l, pin: path}).detach(); err != nil {
+		return fmt.Errorf("remove pinned link %s: %w", path, err)
 	}
 	return nil
 }
@@ -169,7 +177,8 @@ func (l bpfLink) detach() error {
 			err = nil
 		}
 	}
-	return errors.Join(err, l.link.Close())
+	// Removing the pin alone works later, when the kernel has time; and not while others hold it.
+	return errors.Join(err, l.link.Detach(), l.link.Close())
 }
 
 // adopt opens a pinned link and puts our program into it; a link whose interface is gone is
@@ -184,16 +193,15 @@ func (o *Objects) adopt(name string, ifindex int, p *ebpf.Program) (hook, error)
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open pinned link %s: %w", name, err)
+		return nil, fmt.Errorf("open pinned link %s: %w", path, err)
 	}
 	if linkIfindex(l) == ifindex {
 		if err := l.Update(p); err == nil {
 			return bpfLink{link: l, pin: path}, nil
 		}
 	}
-	l.Close()
-	if err := os.Remove(path); err != nil {
-		return nil, fmt.Errorf("remove stale pin: %w", err)
+	if err := (bpfLink{link: l, pin: path}).detach(); err != nil {
+		return nil, fmt.Errorf("remove stale link %s: %w", path, err)
 	}
 	return nil, nil
 }
