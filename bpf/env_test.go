@@ -90,12 +90,11 @@ func (s *space) veth(t testing.TB, name string) netlink.Link {
 // rig is a group of members on veths, with the test in the place of prober and targets.
 type rig struct {
 	*space
-	o       *Objects
-	path    string // "xdp" or "tc": which program takes what comes in
-	links   [rigCount]netlink.Link
-	peers   [rigCount]int
-	reader  *ringbuf.Reader
-	targets []netip.Addr
+	o      *Objects
+	path   string // "xdp" or "tc": which program takes what comes in
+	links  [rigCount]netlink.Link
+	hooks  [rigCount]*Attachment
+	reader *ringbuf.Reader
 }
 
 // newRig loads the programs; the members' XDP queues are made known by an attached program.
@@ -109,11 +108,10 @@ func newRig(t testing.TB, withoutTimer bool) *rig {
 	t.Cleanup(func() { r.reader.Close() })
 	for i := range r.links {
 		r.links[i] = r.veth(t, fmt.Sprintf("m%d", i))
-		r.peers[i] = r.links[i].Attrs().ParentIndex
 		// Only a device with a native program has XDP queues that PROG_TEST_RUN accepts.
-		a, err := r.o.Attach(r.links[i].Attrs().Index, ModeXDP)
+		r.hooks[i], err = r.o.Attach(r.links[i].Attrs().Index, ModeXDP)
 		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, a.Detach()) })
+		t.Cleanup(func() { require.NoError(t, r.hooks[i].Detach()) })
 	}
 	r.reset(t)
 	return r
@@ -250,6 +248,7 @@ const (
 	xdpPass    = 2
 	tcUnspec   = 0xffffffff
 	tcShot     = 2
+	tcStolen   = 4
 	tcRedirect = 7
 )
 

@@ -236,19 +236,12 @@ static __always_inline enum ingress_result ingress_arp(struct cursor *c, struct 
 	return INGRESS_PASS;
 }
 
-/* Counts a frame that is not ours; the coarse clock costs a quarter of the exact one. */
-static __always_inline void count_traffic(__u32 number, __u32 group, __be16 proto, bool other)
+/* Notes that this CPU has looked at what came in, up to the newest round begun. */
+static __always_inline void note_seen(struct ipmp_traffic *t, __u32 group, __be16 proto)
 {
-	struct ipmp_traffic *t = bpf_map_lookup_elem(&traffic, &number);
 	struct ipmp_track *track;
 	__u32 key, family;
 
-	if (!t)
-		return;
-	if (other) {
-		t->other++;
-		t->other_ns = bpf_ktime_get_coarse_ns();
-	}
 	if (proto == bpf_htons(ETH_P_IP) || proto == bpf_htons(ETH_P_ARP))
 		family = IPMP_IPV4;
 	else if (proto == bpf_htons(ETH_P_IPV6))
@@ -266,6 +259,7 @@ static __always_inline enum ingress_result ingress(void *data, void *end, __u32 
 {
 	__u32 *link = bpf_map_lookup_elem(&links, &ifindex);
 	enum ingress_result result = INGRESS_PASS;
+	struct ipmp_traffic *t;
 	struct cursor c = {.pos = data, .end = end};
 	struct reply reply = {};
 	struct ethhdr *eth;
@@ -286,16 +280,24 @@ static __always_inline enum ingress_result ingress(void *data, void *end, __u32 
 	}
 	if (tagged)
 		proto = bpf_htons(ETH_P_8021Q);
+	t = bpf_map_lookup_elem(&traffic, &number);
+	if (!t) {
+		count(IPMP_R_LOOKUP);
+		return INGRESS_PASS;
+	}
 	/* Before the reply is judged: its own CPU has run. */
-	count_traffic(number, group, proto, false);
+	note_seen(t, group, proto);
 	if (proto == bpf_htons(ETH_P_IP))
 		result = ingress_ipv4(&c, eth, &reply);
 	else if (proto == bpf_htons(ETH_P_IPV6))
 		result = ingress_ipv6(&c, eth, &reply);
 	else if (proto == bpf_htons(ETH_P_ARP))
 		result = ingress_arp(&c, eth, &reply);
-	if (result != INGRESS_OURS)
-		count_traffic(number, group, 0, true);
+	if (result != INGRESS_OURS) {
+		t->other++;
+		/* The coarse clock costs a quarter of the exact one. */
+		t->other_ns = bpf_ktime_get_coarse_ns();
+	}
 	return result;
 }
 

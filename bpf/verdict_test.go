@@ -97,10 +97,16 @@ func TestVerdict(t *testing.T) {
 			s.round(t, 1, 1)
 			require.Zero(t, s.inst(0, family).Suspicions, "below the limit")
 			began := uint64(monotonic(t))
-			n := s.round(t, 0, 1)
-			require.EqualValues(t, 1, s.inst(0, family).Suspicions)
-			s.confirm(t)
-			e := s.event(t)
+			var n uint32
+			var e Event
+			counted := s.counted(t, func() {
+				n = s.round(t, 0, 1)
+				require.EqualValues(t, 1, s.inst(0, family).Suspicions)
+				s.confirm(t)
+				e = s.event(t)
+				s.settled(t, 0, family)
+			})
+			require.Equal(t, map[string]uint64{"reply": 1, "suspect": 1, "verdict": 1}, counted)
 			require.Equal(t, Word{Generation: 7, Usable: r.track(family).Members &^ r.bit(0)}, s.word())
 			require.LessOrEqual(t, e.SuspectedNs, e.VerdictNs)
 			require.GreaterOrEqual(t, e.VerdictNs, began)
@@ -110,7 +116,6 @@ func TestVerdict(t *testing.T) {
 				Generation: 7, Usable: s.word().Usable, Round: n, Acked: first + 2, Misses: 3, Limit: 3,
 				LastReplyNs: last, SuspectedNs: e.SuspectedNs, VerdictNs: e.VerdictNs,
 			}, e)
-			s.settled(t, 0, family)
 			// The other family stays.
 			require.Equal(t, r.track(1-family).Members, ReadWord(r.track(1-family)).Usable)
 			// And nothing more is said of a member that is out.
@@ -298,11 +303,15 @@ func TestLast(t *testing.T) {
 		alone := ChangeWord(s.track(0), 0, s.bit(1)|s.bit(2)|s.bit(3))
 		inst := s.inst(0, 0)
 		told := func() {
-			for range 3 {
-				s.round(t, 0, 1)
-			}
-			s.confirm(t)
-			e := s.event(t)
+			var e Event
+			counted := s.counted(t, func() {
+				for range 3 {
+					s.round(t, 0, 1)
+				}
+				s.confirm(t)
+				e = s.event(t)
+			})
+			require.EqualValues(t, 1, counted["last"])
 			require.EqualValues(t, EventLast, e.Kind)
 			require.Equal(t, alone.Generation, e.Generation)
 			require.Equal(t, s.bit(0), e.Usable)
