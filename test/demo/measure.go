@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -62,6 +63,7 @@ func measure(ctx context.Context, o options, t *trial.Trial, out io.Writer) erro
 		err = m.strays()
 	}
 	if err != nil {
+		m.print(errUnfinished) // what there is
 		return err
 	}
 	r, tcpErr := t.Download.Finish(10 * time.Second)
@@ -87,6 +89,8 @@ func measure(ctx context.Context, o options, t *trial.Trial, out io.Writer) erro
 	return nil
 }
 
+var errUnfinished = errors.New("not finished")
+
 func (m *measurement) cuts(ctx context.Context) error {
 	if m.opts.stopped {
 		return m.stops(ctx)
@@ -95,26 +99,34 @@ func (m *measurement) cuts(ctx context.Context) error {
 		return m.pairs(ctx)
 	}
 	for _, kind := range []trial.Kind{trial.Silent, trial.Carrier} {
-		var cuts []trial.Cut
-		for i := range m.opts.cuts {
-			if err := m.ready(ctx); err != nil {
-				return err
-			}
-			c, err := m.Cut(kind)
-			if err != nil {
-				return err
-			}
-			m.note(i, c)
-			cuts = append(cuts, c)
-		}
+		cuts, err := m.cutsOf(ctx, kind)
 		s := trial.Summarize(cuts)
 		if kind == trial.Silent {
 			m.report.Silent = &s
 		} else {
 			m.report.Carrier = &s
 		}
+		if err != nil {
+			return err
+		}
 	}
 	return m.ready(ctx)
+}
+
+func (m *measurement) cutsOf(ctx context.Context, kind trial.Kind) ([]trial.Cut, error) {
+	var cuts []trial.Cut
+	for i := range m.opts.cuts {
+		if err := m.ready(ctx); err != nil {
+			return cuts, err
+		}
+		c, err := m.Cut(kind)
+		if err != nil {
+			return cuts, err
+		}
+		m.note(i, c)
+		cuts = append(cuts, c)
+	}
+	return cuts, nil
 }
 
 func (m *measurement) pairs(ctx context.Context) error {
@@ -123,7 +135,11 @@ func (m *measurement) pairs(ctx context.Context) error {
 		if err := m.ready(ctx); err != nil {
 			return err
 		}
-		first, second, err := m.CutTwice()
+		direction := faults.To // the second is of the member with inbound traffic, then of that with outbound
+		if i%2 == 1 {
+			direction = faults.From
+		}
+		first, second, err := m.CutTwice(direction)
 		if err != nil {
 			return err
 		}
@@ -142,7 +158,8 @@ func (m *measurement) pairs(ctx context.Context) error {
 func (m *measurement) stops(ctx context.Context) error {
 	r := &stopped{}
 	var gaps []time.Duration
-	for i := range m.opts.cuts {
+	// The stop must come in the some 200 us between verdict and routes; not all do.
+	for i := 0; r.Valid < m.opts.cuts && i < 5*m.opts.cuts; i++ {
 		if err := m.ready(ctx); err != nil {
 			return err
 		}

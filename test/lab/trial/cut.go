@@ -23,11 +23,11 @@ const (
 type Cut struct {
 	Kind   Kind
 	Member string
-	At     int64 // CLOCK_MONOTONIC ns: of the first frame dropped, or just before the cable was pulled
+	At     int64 // CLOCK_MONOTONIC ns: of the first frame dropped; carrier: of the last that passed
 	// Inbound and Outbound are judged at the receiving application; Reference was not cut.
 	Inbound, Outbound, Reference flow.Gap
-	// Elsewhere: outbound traffic did not go over the member, so Outbound tells nothing.
-	Elsewhere bool
+	// Elsewhere: traffic of that direction did not go over the member, so its gap tells nothing.
+	InboundElsewhere, OutboundElsewhere bool
 	// Missed: no failover in the history, or the traffic did not come back.
 	Missed bool
 	// Failover is the daemon's entry.
@@ -83,7 +83,7 @@ func (t *Trial) CutMember(kind Kind, m *lab.Member) (Cut, error) {
 
 func (t *Trial) pull(kind Kind, m *lab.Member) (int64, error) {
 	if kind == Carrier {
-		return m.CutCarrier()
+		return pullCable(m)
 	}
 	if err := m.CutSilent(); err != nil {
 		return 0, err
@@ -94,6 +94,17 @@ func (t *Trial) pull(kind Kind, m *lab.Member) (int64, error) {
 		return at != 0, err
 	})
 	return at, err
+}
+
+// pullCable tells when the last frame from the host passed the port: the kernel may take its time
+// before it sets the port down, but probes pass every round until it has.
+func pullCable(m *lab.Member) (int64, error) {
+	asked, err := m.CutCarrier()
+	if err != nil {
+		return 0, err
+	}
+	c, err := m.Port.Count(faults.From, faults.All)
+	return max(asked, c.Last), err
 }
 
 // comesBack waits for steady traffic both ways. What arrives a millisecond after the cut has not

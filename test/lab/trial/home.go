@@ -21,9 +21,8 @@ func (p Planned) Lost() int { return p.Inbound.Lost + p.Outbound.Lost }
 
 // Home waits until the group is ok, the data address is on the first member, and all traffic of
 // both directions goes over it, judged by the switch. A flow that stays on another member is
-// brought home by a [Trial.Bounce] of the first: what comes back to a nexthop group gets its part
-// of the idle buckets, and all are idle while the group has one member only. from is when going
-// home began, CLOCK_MONOTONIC ns; what was lost since is told.
+// brought home, see gather. from is when going home began, CLOCK_MONOTONIC ns; what was lost since
+// is told.
 func (t *Trial) Home(from int64) (Planned, error) {
 	first := t.Lab.Members[0]
 	err := t.Lab.Wait("the group to be ok and the address at home", bound, t.settled)
@@ -38,7 +37,7 @@ func (t *Trial) Home(from int64) (Planned, error) {
 		if only(over, first) == nil {
 			break
 		}
-		if err := t.Bounce(first); err != nil {
+		if err := t.gather(); err != nil {
 			return Planned{}, err
 		}
 	}
@@ -86,6 +85,25 @@ func (t *Trial) settled() (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// gather brings outbound traffic to the first member, in the way that place has chosen an address
+// for. What comes back to a nexthop group gets its part of the idle buckets in their order, and all
+// are idle while the group has one member only. Of two members the first comes back last; with
+// more, the others do.
+func (t *Trial) gather() error {
+	first, others := t.Lab.Members[0], t.Lab.Members[1:]
+	if len(others) == 1 {
+		return t.Bounce(first)
+	}
+	for _, command := range []string{"offline", "online"} {
+		for _, m := range others {
+			if err := t.Run(command, m.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return t.Lab.Wait("the group to be ok after online", bound, t.settled)
 }
 
 // Bounce takes a member out of service and back, and waits until the addresses are at home.

@@ -24,11 +24,10 @@ func peerAddr(i int) netip.Addr {
 
 // place finds an address of the peer to which the host sends over the first member. Outbound
 // traffic is spread over the active members by source and destination, with a key that differs
-// from boot to boot; inbound comes to the member that has the data address. The first member is
-// taken out of service and back before, so that the nexthop group's buckets lie as they will after
-// every repair.
+// from boot to boot; inbound comes to the member that has the data address. Members are taken out
+// of service and back before, so that the nexthop group's buckets lie as they will after a repair.
 func (t *Trial) place() error {
-	if err := t.Bounce(t.Lab.Members[0]); err != nil {
+	if err := t.gather(); err != nil {
 		return err
 	}
 	for i := range peers {

@@ -4,17 +4,15 @@ package trial
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/ipmpd/ipmpd/test/lab"
 	"github.com/ipmpd/ipmpd/test/lab/faults"
 )
 
-// CutTwice pulls the first member's cable and, within a second, that of the member which then has
-// the data address: netlink alone would tell of the second up to a second late. It needs three
-// members.
-func (t *Trial) CutTwice() (first, second Cut, err error) {
+// CutTwice pulls the first member's cable and, within a second, that of the member over which the
+// traffic of one direction then goes: netlink alone would tell of the second up to a second late.
+// It needs three members.
+func (t *Trial) CutTwice(d faults.Direction) (first, second Cut, err error) {
 	if len(t.Lab.Members) < 3 {
 		return first, second, fmt.Errorf("cut twice: needs 3 members, there are %d", len(t.Lab.Members))
 	}
@@ -29,13 +27,18 @@ func (t *Trial) CutTwice() (first, second Cut, err error) {
 	if err != nil {
 		return first, second, err
 	}
-	if len(inbound) != 1 {
-		return first, second, fmt.Errorf("cut twice: inbound traffic goes over %s", names(inbound))
+	over := inbound
+	if d == faults.From {
+		over = outbound
 	}
-	if second, err = t.CutMember(Carrier, inbound[0]); err != nil {
+	if len(over) != 1 {
+		return first, second, fmt.Errorf("cut twice: inbound traffic goes over %s, outbound over %s", names(inbound), names(outbound))
+	}
+	if second, err = t.CutMember(Carrier, over[0]); err != nil {
 		return first, second, err
 	}
-	second.Elsewhere = !slices.Equal(outbound, []*lab.Member{inbound[0]})
+	second.InboundElsewhere = only(inbound, over[0]) != nil
+	second.OutboundElsewhere = only(outbound, over[0]) != nil
 	if apart := time.Duration(second.At - first.At); apart >= time.Second {
 		return first, second, fmt.Errorf("cut twice: the second came %s after the first", apart)
 	}

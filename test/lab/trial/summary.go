@@ -57,8 +57,10 @@ func Summarize(cuts []Cut) Summary {
 			s.Missed++
 			continue
 		}
-		inbound = append(inbound, c.Inbound.Longest)
-		if !c.Elsewhere {
+		if !c.InboundElsewhere {
+			inbound = append(inbound, c.Inbound.Longest)
+		}
+		if !c.OutboundElsewhere {
 			outbound = append(outbound, c.Outbound.Longest)
 		}
 		if v, ok := c.Failover.Timeline["verdict"]; ok {

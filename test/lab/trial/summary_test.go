@@ -33,7 +33,7 @@ func TestSummarize(t *testing.T) {
 	missed := cut(time.Second)
 	missed.Missed = true
 	elsewhere := cut(2 * time.Millisecond)
-	elsewhere.Elsewhere = true
+	elsewhere.OutboundElsewhere = true
 	s := Summarize([]Cut{cut(400 * time.Microsecond), missed, elsewhere})
 	require.Equal(t, 3, s.N)
 	require.Equal(t, 1, s.Missed)
