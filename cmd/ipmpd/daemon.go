@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -26,6 +27,12 @@ import (
 // extraProcs are Go's scheduler places for the locked real-time threads, so that one that wakes up
 // never waits for the goroutine that runs in its place.
 const extraProcs = 4
+
+// The collector runs when the heap is so many percent of what lives, or near the limit.
+const (
+	gcPercent   = 400
+	memoryLimit = 128 << 20
+)
 
 // hang is how long the engine or the prober may be silent before the watchdog is no longer fed.
 const hang = 5 * time.Second
@@ -51,6 +58,9 @@ type daemon struct {
 // is written to the host before begin.
 func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err error) {
 	runtime.GOMAXPROCS(runtime.NumCPU() + extraProcs)
+	// The heap is small; collecting it seldom keeps the world running.
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
 	if cfg.Realtime.Priority > 0 {
 		if err := beNice(); err != nil {
 			log.Warn("the daemon's ordinary threads wait their turn", "error", err)
@@ -108,7 +118,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		fast:    &fastPath{tracks: d.objects.Tracks()},
 		applier: d.applier, announcer: addr.NewAnnouncer(d.applier.Sender(), log),
 		watcher: d.watcher, prober: d.prober, questions: d.question,
-		icmpID: uint16(rand.Uint32()), joined: map[join]bool{}, quiet: true,
+		icmpID: uint16(rand.Uint32()), quiet: true,
 	}
 	return d, nil
 }

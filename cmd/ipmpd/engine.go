@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -58,7 +57,12 @@ type engine struct {
 	questions *probe.Questions
 	icmpID    uint16
 
-	joined      map[join]bool
+	// fired is the newest batch that the engine knows of, applied what it last wanted of the host.
+	fired   addr.Epoch
+	applied addr.Desired
+	// synced is the context for looking at the host anew; nil before the watcher runs.
+	synced context.Context
+
 	retryAt     time.Time
 	unhurriedAt int64 // CLOCK_MONOTONIC ns
 	retry       time.Duration
@@ -71,12 +75,6 @@ type engine struct {
 
 	alive atomic.Int64 // CLOCK_MONOTONIC ns of the last turn of the loop
 	quiet bool         // the last plan was complete
-}
-
-// join is a solicited-node group joined ahead of a move.
-type join struct {
-	link   int
-	prefix netip.Prefix
 }
 
 // verdictNews is an event of the kernel, after its contingency was fired.
@@ -105,6 +103,7 @@ type command struct {
 
 // run is the event loop.
 func (e *engine) run(ctx context.Context) error {
+	e.synced = ctx
 	tick := time.NewTicker(e.tickInterval())
 	defer tick.Stop()
 	var changes, asks <-chan time.Time

@@ -149,6 +149,8 @@ func (e *engine) adapt(u *unit, now int64, samples []detect.Sample) (changed boo
 				Family: detect.Family(f).String(), Detail: fmt.Sprintf("%s: rounds every %v", ev, side.adapt.Interval())})
 			changed = true
 		}
+		// A rate on trial, for a policer, comes without an event.
+		changed = changed || side.adapt.Interval() != side.interval
 		if now >= side.sayAt {
 			side.sayAt = now + time.Second.Nanoseconds()
 			e.sayAchievable(u, f)

@@ -132,8 +132,8 @@ func (e *engine) rotate(u *unit, family int) (changed bool) {
 	states := make([]detect.TargetState, len(side.targets))
 	for i, t := range side.targets {
 		states[i].Addr = t
-		if at := slices.Index(side.rotating, t); at >= 0 {
-			states[i].VoidRun = track.VoidRun[at]
+		if slices.Contains(side.rotating, t) && i < len(side.planned) && side.planned[i] == t {
+			states[i].VoidRun = track.VoidRun[i]
 		}
 	}
 	now := monotonic()
@@ -205,9 +205,11 @@ func (u *unit) track(family int, icmpID uint16) probe.Track {
 		t.Members = append(t.Members, pm)
 	}
 	t.Interval = detect.RoundInterval(detect.Mode(u.cfg.Probe), side.adapt.Interval(), kinds)
-	for _, a := range side.rotating {
-		t.Targets = append(t.Targets, probe.Target{Addr: a, MAC: side.macs[a]})
+	// A target that is set aside keeps its place: rounds in flight know targets by it.
+	for _, a := range side.targets {
+		t.Targets = append(t.Targets, probe.Target{Addr: a, MAC: side.macs[a], Aside: !slices.Contains(side.rotating, a)})
 	}
+	side.planned, side.interval = slices.Clone(side.targets), side.adapt.Interval()
 	return t
 }
 
@@ -264,11 +266,22 @@ func (e *engine) samples(u *unit) []detect.Sample {
 	return out
 }
 
+// asked is how many targets a member's probes of a family go to: an echo needs the target's MAC.
+func (u *unit) asked(m *member, family int) (n int) {
+	side := &u.side[family]
+	for _, t := range side.rotating {
+		if side.macs[t] != (addr.MAC{}) || m.kind[family] == detect.KindARP {
+			n++
+		}
+	}
+	return n
+}
+
 func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
 	s := detect.Sample{
 		Member: m.number, Family: detect.Family(family), Kind: m.kind[family],
 		Link: detect.Link(m.link), Disabled: m.offline || m.ifindex == 0,
-		Epoch: e.epoch, Targets: len(u.side[family].rotating),
+		Epoch: e.epoch, Targets: u.asked(m, family),
 	}
 	if m.kind[0] == detect.KindNone && m.kind[1] == detect.KindNone {
 		// Not probed at all: its link is all there is.

@@ -72,6 +72,9 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	list := e.announcements(u, o, before, u.state.Placement().Owners)
+	if from != nil && from.fired != nil && from.fired.result.Epoch > e.fired {
+		e.fired = from.fired.result.Epoch
+	}
 	fired := from != nil && from.fired != nil && !from.fired.result.Stale
 	if fired {
 		r := &from.fired.result
@@ -104,22 +107,27 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 	return failures
 }
 
-// apply makes the host what is wanted of it; what fails is tried again later.
+// apply makes the host what is wanted of it; what fails is tried again later. A batch that fired
+// while the engine worked is news that the engine has not had yet: it waits for that.
 func (e *engine) apply() []addr.Failure {
-	var failures []addr.Failure
-	for range 4 {
-		epoch := e.applier.Epoch()
-		d := e.desired()
-		ops := addr.Plan(d, observed(e.watcher.Snapshot(), d))
-		ops = append(ops, e.joins()...)
-		for i := range ops {
-			e.log.Debug("change", "step", ops[i].Kind.String(), "link", ops[i].LinkName, "prefix", ops[i].Prefix.String(), "why", ops[i].Why)
-		}
-		failures = e.applier.Apply(epoch, ops)
-		if len(failures) == 0 || !errors.Is(failures[0].Err, addr.ErrOvertaken) {
-			break
+	if e.synced != nil {
+		if err := e.watcher.Sync(e.synced); err != nil {
+			e.log.Debug("the host was not looked at anew", "error", err)
 		}
 	}
+	d := e.desired()
+	ops := addr.Plan(d, observed(e.watcher.Snapshot(), d))
+	ops = append(ops, addr.Memberships(e.applied, d)...)
+	for i := range ops {
+		e.log.Debug("change", "step", ops[i].Kind.String(), "link", ops[i].LinkName,
+			"prefix", prefixText(ops[i]), "why", ops[i].Why)
+	}
+	failures := e.applier.Apply(e.fired, ops)
+	if len(failures) > 0 && errors.Is(failures[0].Err, addr.ErrOvertaken) {
+		e.retryAt = time.Now()
+		return nil
+	}
+	e.applied = d
 	e.settleFailures(failures)
 	return failures
 }
@@ -150,34 +158,4 @@ func prefixText(op addr.Op) string {
 		return op.Prefix.String()
 	}
 	return ""
-}
-
-// joins are the solicited-node groups to join ahead, so that a switch that snoops MLD sends
-// solicitations for an address to a survivor at once (detection.md section 7).
-func (e *engine) joins() (ops []addr.Op) {
-	want := map[join]bool{}
-	for _, u := range e.units {
-		for _, a := range u.cfg.Addresses {
-			if a.Prefix.Addr().Is4() {
-				continue
-			}
-			for _, m := range u.members {
-				if m.ifindex != 0 {
-					want[join{m.ifindex, a.Prefix}] = true
-				}
-			}
-		}
-	}
-	for j := range want {
-		if !e.joined[j] {
-			ops = append(ops, addr.Op{Kind: addr.JoinMulticast, Link: j.link, Prefix: j.prefix, Why: "may move here"})
-		}
-	}
-	for j := range e.joined {
-		if !want[j] {
-			ops = append(ops, addr.Op{Kind: addr.LeaveMulticast, Link: j.link, Prefix: j.prefix, Why: "will not move here"})
-		}
-	}
-	e.joined = want
-	return ops
 }

@@ -35,8 +35,10 @@ type side struct {
 	used     bool // the group has addresses of it
 	adapt    detect.Adapt
 	rotation detect.Rotation
-	targets  []netip.Addr // chosen
-	rotating []netip.Addr // of them, those in the rounds; the order is that of the BPF map
+	targets  []netip.Addr  // chosen
+	rotating []netip.Addr  // of them, those in the rounds
+	planned  []netip.Addr  // the prober's, in the order of the BPF map
+	interval time.Duration // the prober's
 	macs     map[netip.Addr]addr.MAC
 	said     time.Duration // achievable detection time last reported
 	sayAt    int64         // CLOCK_MONOTONIC ns, when it is looked at again
@@ -104,7 +106,7 @@ func (u *unit) member(number int) *member {
 // probed says which families of a member have probes.
 func (u *unit) probed(m *member) (probed [group.Families]bool) {
 	for f, k := range m.kind {
-		probed[f] = (k == detect.KindICMP || k == detect.KindARP) && len(u.side[f].rotating) > 0
+		probed[f] = (k == detect.KindICMP || k == detect.KindARP) && u.asked(m, f) > 0
 	}
 	return probed
 }

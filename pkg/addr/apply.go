@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,9 @@ type Failure struct {
 	Op  Op
 	Err error
 }
+
+// ErrNowhere says that an address was not deleted, because it could not be added where it belongs.
+var ErrNowhere = errors.New("kept: it could not be added where it belongs")
 
 // Epoch counts the batches fired. A plan belongs to the epoch of the last batch whose Result the
 // planner has taken in; a planner that asks Applier.Epoch instead would overlook a batch that was
@@ -90,6 +94,12 @@ func (a *Applier) Close() error {
 func (a *Applier) Apply(epoch Epoch, ops []Op) []Failure {
 	var failures []Failure
 	for len(ops) > 0 {
+		if ops[0].Kind == DeleteAddress && len(failures) > 0 {
+			ops, failures = keepStranded(ops, failures)
+			if len(ops) == 0 {
+				break
+			}
+		}
 		n := a.chunk(ops)
 		if a.opt.Before != nil {
 			a.opt.Before(&ops[0])
@@ -115,12 +125,36 @@ func (a *Applier) Apply(epoch Epoch, ops []Op) []Failure {
 func (a *Applier) chunk(ops []Op) int {
 	n := 0
 	for n < len(ops) && n < chunkMessages && isMessage(ops[n].Kind) {
+		// What failed to be added is known before anything is deleted.
+		if n > 0 && ops[n].Kind == DeleteAddress && ops[n-1].Kind != DeleteAddress {
+			break
+		}
 		n++
 	}
 	if n == 0 || a.opt.Before != nil || a.opt.After != nil {
 		return 1
 	}
 	return n
+}
+
+// keepStranded takes the deletions of addresses that could not be added elsewhere out of ops: they
+// become failures.
+func keepStranded(ops []Op, failures []Failure) (rest []Op, all []Failure) {
+	all = failures
+	for i := range ops {
+		if stranded(&ops[i], failures) {
+			all = append(all, Failure{ops[i], ErrNowhere})
+		} else {
+			rest = append(rest, ops[i])
+		}
+	}
+	return rest, all
+}
+
+func stranded(op *Op, failures []Failure) bool {
+	return op.Kind == DeleteAddress && slices.ContainsFunc(failures, func(f Failure) bool {
+		return f.Op.Kind == AddAddress && f.Op.Prefix.Addr() == op.Prefix.Addr()
+	})
 }
 
 func isMessage(k Kind) bool {

@@ -4,6 +4,7 @@ package addr
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -66,8 +67,10 @@ func (a *Applier) Prepare(ops []Op, frames []Frame) (*Batch, error) {
 		b.buf = buf
 		isAddress := op.Kind == AddAddress || op.Kind == DeleteAddress
 		n := len(b.chunks)
-		// The first address begins a chunk, so that the time of the routes before it is known.
-		if n == 0 || len(b.byMessage)-b.chunks[n-1].first >= chunkMessages || isAddress && b.addresses < 0 {
+		// The first address begins a chunk, so that the time of the routes before it is known; the
+		// first deletion does, so that it is known whether the additions succeeded.
+		if n == 0 || len(b.byMessage)-b.chunks[n-1].first >= chunkMessages ||
+			isAddress && b.addresses < 0 || op.Kind == DeleteAddress && b.ops[len(b.ops)-1].Kind != DeleteAddress {
 			b.chunks = append(b.chunks, chunk{from: at, first: len(b.byMessage)})
 			n++
 		}
@@ -138,6 +141,9 @@ func (b *Batch) write(current func() bool, r *Result) {
 	}
 	for i := range b.chunks {
 		b.chunk = i
+		if b.strands(i) {
+			break
+		}
 		b.a.conn.exchange(b.buf[b.chunks[i].from:b.chunks[i].to], b.onFail)
 		if i == b.routes {
 			r.Routes = b.monotonic()
@@ -148,6 +154,15 @@ func (b *Batch) write(current func() bool, r *Result) {
 	}
 	// Last, so that whoever asks for the epoch meanwhile is overtaken.
 	r.Epoch = Epoch(b.a.epoch.Add(1))
+}
+
+// strands: chunk i deletes addresses, and some address could not be added. What is left is for the
+// Apply that follows, which knows which ones to keep.
+func (b *Batch) strands(i int) bool {
+	if len(b.failures) == 0 || b.ops[b.byMessage[b.chunks[i].first]].Kind != DeleteAddress {
+		return false
+	}
+	return slices.ContainsFunc(b.failures, func(f Failure) bool { return f.Op.Kind == AddAddress })
 }
 
 // fail notes the failure of message i of the chunk under way; one is enough of an operation.
