@@ -100,12 +100,15 @@ type rig struct {
 // newRig loads the programs; the members' XDP queues are made known by an attached program.
 func newRig(t testing.TB, withoutTimer bool) *rig {
 	t.Helper()
-	r := &rig{o: loadForTest(t, Options{WithoutTimer: withoutTimer}), path: "xdp"}
+	return newRigOn(t, Options{WithoutTimer: withoutTimer})
+}
+
+func newRigOn(t testing.TB, opt Options) *rig {
+	t.Helper()
+	r := &rig{o: loadForTest(t, opt), path: "xdp"}
 	r.space = newSpace(t)
+	r.listen(t)
 	var err error
-	r.reader, err = ringbuf.NewReader(r.o.Events())
-	require.NoError(t, err)
-	t.Cleanup(func() { r.reader.Close() })
 	for i := range r.links {
 		r.links[i] = r.veth(t, fmt.Sprintf("m%d", i))
 		// Only a device with a native program has XDP queues that PROG_TEST_RUN accepts.
@@ -115,6 +118,15 @@ func newRig(t testing.TB, withoutTimer bool) *rig {
 	}
 	r.reset(t)
 	return r
+}
+
+// listen opens the ring buffer.
+func (r *rig) listen(t testing.TB) {
+	t.Helper()
+	reader, err := ringbuf.NewReader(r.o.Events())
+	require.NoError(t, err)
+	t.Cleanup(func() { reader.Close() })
+	r.reader = reader
 }
 
 // rigs runs a test with both confirmers and both ingress programs.

@@ -3,12 +3,14 @@
 package bpf
 
 import (
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 )
 
 // first round of the scenarios.
@@ -372,6 +374,74 @@ func TestNotEverybody(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The same with all of them at once, each at a different round: some verdicts are taken, but never
+// the last.
+func TestNotEverybodyAtOnce(t *testing.T) {
+	r := newRig(t, true)
+	verdicts := 0
+	for range 100 {
+		s := r.scenario(t, 0)
+		for i := range 3 {
+			s.inst(i, 0).Limit = 3
+		}
+		s.warm(t)
+		ChangeWord(s.track(0), 0, s.bit(3))
+		s.inst(3, 0).Limit = 0
+		s.round(t, 0, 1, 2)
+		s.round(t, 0, 2)
+		s.quiet()
+		for range 4 {
+			s.begin(t, 0, s.next, 100*time.Microsecond, 0, 0, 1, 2)
+			s.reply(t, 3, 0, s.next) // out of service, but it answers
+			s.next++
+		}
+		var group errgroup.Group
+		for i := range 3 {
+			require.NotZero(t, s.inst(i, 0).Suspect)
+			s.age(s.inst(i, 0))
+			group.Go(func() error { return s.o.Confirm(InstanceNumber(s.number(i), 0)) })
+		}
+		require.NoError(t, group.Wait())
+		require.NotZero(t, s.word().Usable)
+		for {
+			e, err := s.readEvent(0)
+			if err != nil {
+				break
+			}
+			if e.Kind == EventVerdict {
+				verdicts++
+				require.NotZero(t, e.Usable)
+			}
+		}
+	}
+	require.NotZero(t, verdicts)
+}
+
+// A second run takes over maps with a timer in them, and takes verdicts.
+func TestVerdictAfterAdoption(t *testing.T) {
+	needRoot(t)
+	for _, second := range []bool{false, true} {
+		t.Run(fmt.Sprintf("without timer %v", second), func(t *testing.T) {
+			opt := Options{PinPath: pinFolder(t)}
+			r := newRigOn(t, opt)
+			for _, opt.WithoutTimer = range []bool{false, second, false} {
+				r.o.Close()
+				r.o = loadForTest(t, opt)
+				require.True(t, r.o.Adopted)
+				require.Equal(t, !opt.WithoutTimer, r.o.Timer)
+				r.listen(t)
+				s := r.scenario(t, 0)
+				s.warm(t)
+				for range 3 {
+					s.round(t, 0, 1)
+				}
+				s.confirm(t)
+				require.EqualValues(t, EventVerdict, s.event(t).Kind)
+			}
+		})
+	}
 }
 
 func TestTakesBoth(t *testing.T) {
