@@ -237,10 +237,10 @@ enum ipmp_reason {
 	IPMP_R_PULL,		  /* bpf_skb_pull_data failed */
 	IPMP_R_SUSPECT,		  /* suspicion arose */
 	IPMP_R_CLEARED,		  /* confirmation found the member answering */
-	IPMP_R_GUARD_CPU,	  /* waited one interval: the replies' CPU had not run */
-	IPMP_R_GUARD_TARGETS,	  /* misses on one of several answering targets only */
-	IPMP_R_GUARD_SURVIVOR,	  /* no sibling that misses clearly less */
-	IPMP_R_LAST,		  /* no other usable member */
+	IPMP_R_GUARD_CPU,      /* waited one interval: the replies' CPU had not run, or was late */
+	IPMP_R_GUARD_TARGETS,  /* misses on one of several answering targets only */
+	IPMP_R_GUARD_SURVIVOR, /* no sibling that misses clearly less */
+	IPMP_R_LAST,	       /* no other usable member */
 	IPMP_R_VERDICT,
 	IPMP_R_RACED,	    /* compare-and-exchange lost too often */
 	IPMP_R_TIMER_INIT,  /* bpf_timer_init failed */

@@ -44,10 +44,12 @@ struct misses {
 	struct ipmp_instance *inst;
 	__u64 now;
 	__u64 first_due_ns; /* when the first missed round became due */
+	__u64 slowest_ns;   /* longest that a sibling's answer to a missed round took */
 	__u32 count;
 	__u32 newest;	      /* newest answered round */
 	__u32 missed_targets; /* mask */
-	__u32 pad;
+	__u32 pending; /* rounds that will be misses when they are due, or known to be sent */
+	__u64 pending_due_ns; /* when the newest of them is due */
 };
 
 /* One round, from the newest backwards; a round is a miss if it was answered by a sibling and is
@@ -68,13 +70,23 @@ static long count_miss(__u32 i, struct misses *m)
 		return 0;
 	if (!m->newest)
 		m->newest = round;
-	if (inst->slot[slot].sent != round)
-		return 0;
 	due = r->begun_ns + inst->rtt_ns + 4 * (__u64)inst->rtt_dev_ns;
-	if ((__s64)(m->now - due) < 0)
-		return 0;
+	if (inst->slot[slot].sent != round) {
+		/* Perhaps it is being sent: a sibling's reply may overtake the end of the send. */
+		if (inst->newest == round || !newer(round, inst->newest))
+			return 0;
+	} else if ((__s64)(m->now - due) >= 0) {
+		goto missed;
+	}
+	if (!m->pending)
+		m->pending_due_ns = due;
+	m->pending++;
+	return 0;
+missed:
 	m->count++;
 	m->first_due_ns = due;
+	if ((__s64)(r->answered_ns - r->begun_ns - m->slowest_ns) > 0)
+		m->slowest_ns = r->answered_ns - r->begun_ns;
 	m->missed_targets |= 1U << (r->target & (IPMP_TARGETS - 1));
 	return 0;
 }
@@ -193,6 +205,17 @@ static __always_inline bool reply_cpus_ran(struct misses *m, __u32 family, struc
 	return true;
 }
 
+/*
+ * Whether the siblings' answers came on time. Late ones waited somewhere, and those of the suspect
+ * may wait there still: with threaded NAPI each queue is drained by its own thread.
+ */
+static __always_inline bool answers_on_time(struct misses *m)
+{
+	__u64 usual = m->inst->rtt_ns + 4 * (__u64)m->inst->rtt_dev_ns;
+
+	return m->slowest_ns <= usual + m->track->interval_ns / 2;
+}
+
 /* Clears a bit of the word, only if another of the fit ones stays; returns the word that it
  * changed, or 0.
  */
@@ -271,7 +294,20 @@ union confirmation {
 	struct survey survey;
 };
 
-/* The second look at a suspect: clear it, wait once, or take the verdict. */
+/* First sign of trouble. */
+static __always_inline void suspect(struct ipmp_instance *inst, struct misses *m)
+{
+	inst->suspected_ns = m->now;
+	inst->suspect = m->newest;
+	inst->stage = IPMP_STAGE_SUSPECTED;
+	inst->suspicions++;
+	count(IPMP_R_SUSPECT);
+}
+
+/*
+ * The second look at a suspect: clear it, wait once, or take the verdict. By timer also the first
+ * look at a member whose last misses were not due yet when judge() looked (see there).
+ */
 __noinline int ipmp_confirm(__u32 instance)
 {
 	__u32 number = instance / IPMP_FAMILIES, family = instance % IPMP_FAMILIES, track_key, bit;
@@ -282,13 +318,15 @@ __noinline int ipmp_confirm(__u32 instance)
 	union confirmation u = {};
 	struct survey *s = &u.survey;
 	struct finding f = {};
+	bool pending;
 
 	if (!inst || !member) {
 		count(IPMP_R_LOOKUP);
 		return 0;
 	}
 	/* What was told is renewed by judge(), or every tick would tell it again. */
-	if (!inst->suspect || inst->stage == IPMP_STAGE_TOLD)
+	pending = !inst->suspect;
+	if (inst->stage == IPMP_STAGE_TOLD || (pending && confirm_rounds() == 1))
 		return 0;
 	track_key = member->group * IPMP_FAMILIES + family;
 	track = bpf_map_lookup_elem(&tracks, &track_key);
@@ -299,14 +337,19 @@ __noinline int ipmp_confirm(__u32 instance)
 	m.track = track;
 	m.inst = inst;
 	m.now = bpf_ktime_get_ns();
-	if ((__s64)(m.now - inst->suspected_ns - confirm_patience(track, inst->stage)) < 0)
+	if (!pending &&
+	    (__s64)(m.now - inst->suspected_ns - confirm_patience(track, inst->stage)) < 0)
 		return 0;
 	count_misses(&m);
 	if (!inst->limit || m.count < inst->limit) {
-		acquit(inst, IPMP_R_CLEARED);
+		if (!pending)
+			acquit(inst, IPMP_R_CLEARED);
 		return 0;
 	}
-	if (inst->stage != IPMP_STAGE_WAITED && !reply_cpus_ran(&m, family, &u.look)) {
+	if (pending)
+		suspect(inst, &m);
+	if (inst->stage != IPMP_STAGE_WAITED &&
+	    (!answers_on_time(&m) || !reply_cpus_ran(&m, family, &u.look))) {
 		inst->stage = IPMP_STAGE_WAITED;
 		count(IPMP_R_GUARD_CPU);
 		confirm_later(instance, track->interval_ns);
@@ -362,6 +405,15 @@ __noinline int ipmp_confirm(__u32 instance)
 	return 0;
 }
 
+/* How long to wait for the pending misses: at least a sixteenth of a round, for the end of a send.
+ */
+static __always_inline __u64 pending_delay(struct misses *m, struct ipmp_track *track)
+{
+	__s64 delay = m->pending_due_ns - m->now, least = track->interval_ns / 16;
+
+	return delay > least ? delay : least;
+}
+
 /* First look at one usable member of a track, when a sibling has replied. Returns the number of the
  * instance, plus one, if it is to be confirmed now; the caller does, for the sake of the stack.
  */
@@ -392,6 +444,12 @@ __noinline int ipmp_judge(__u32 track_key, __u32 bit, __u64 now)
 	if (m.count < inst->limit) {
 		if (inst->suspect && (inst->stage == IPMP_STAGE_TOLD || confirm_rounds() == 1))
 			acquit(inst, IPMP_R_CLEARED);
+		/*
+		 * Do not wait for the next round when all that is missing is that the last misses
+		 * become due: look again at that very moment.
+		 */
+		if (!inst->suspect && m.pending && m.count + m.pending >= inst->limit)
+			confirm_later(key, pending_delay(&m, track));
 		return 0;
 	}
 	if (inst->suspect && inst->stage != IPMP_STAGE_TOLD) {
@@ -413,11 +471,7 @@ __noinline int ipmp_judge(__u32 track_key, __u32 bit, __u64 now)
 		    age < (__s64)VERDICT_RENEW_ROUNDS * track->interval_ns)
 			return 0;
 	}
-	inst->suspected_ns = now;
-	inst->suspect = m.newest;
-	inst->stage = IPMP_STAGE_SUSPECTED;
-	inst->suspicions++;
-	count(IPMP_R_SUSPECT);
+	suspect(inst, &m);
 	confirm_later(key, 0);
 	return 0;
 }

@@ -255,7 +255,8 @@ func TestConfirmedByRound(t *testing.T) {
 	}
 	// Begun before: out of the same queue, after a stall.
 	for range 5 {
-		s.begin(t, 0, s.next, time.Minute, 0, 0, 1, 2)
+		s.begin(t, 0, s.next, 0, 0, 0, 1, 2)
+		s.track(0).Round[s.next&WindowMask].BegunNs = s.inst(0, 0).SuspectedNs - uint64(time.Millisecond)
 		s.reply(t, 1, 0, s.next)
 		s.reply(t, 2, 0, s.next)
 		s.next++
@@ -328,11 +329,11 @@ func TestLast(t *testing.T) {
 		}
 		require.EqualValues(t, 1, inst.Suspicions)
 		s.noEvent(t)
-		// 16 rounds of 1 ms; 10 ms are not enough.
-		inst.SuspectedNs -= uint64(12 * time.Millisecond)
+		// 16 rounds of 100 ms; 10 ms alone are not enough.
+		inst.SuspectedNs -= 12 * interval
 		s.round(t, 0, 1)
 		require.EqualValues(t, 1, inst.Suspicions)
-		inst.SuspectedNs -= uint64(20 * time.Millisecond)
+		inst.SuspectedNs -= 6 * interval
 		told()
 		// It answers: the suspicion is over.
 		s.round(t, 0, 0, 1)
@@ -611,6 +612,28 @@ func TestGuardCPU(t *testing.T) {
 			require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
 		}
 		s.usable(t)
+	})
+}
+
+// The siblings' answers were late, so there was a stall, in which others' may wait still.
+func TestGuardLate(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		s.begin(t, 0, s.next, interval, 0, 0, 1, 2)
+		s.reply(t, 1, 0, s.next)
+		s.next++
+		s.round(t, 0, 1)
+		counted := s.counted(t, func() {
+			s.round(t, 0, 1)
+			s.confirm(t)
+			if !s.o.Timer {
+				s.noEvent(t)
+				s.confirm(t)
+			}
+			require.EqualValues(t, 1, s.event(t).Guarded)
+		})
+		require.EqualValues(t, 1, counted["guard_cpu"])
 	})
 }
 
