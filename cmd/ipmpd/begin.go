@@ -34,6 +34,7 @@ func (e *engine) begin(cfg *config.Config) {
 			e.carriers[m.number].Store(upness(m.link == group.LinkUp))
 		}
 		e.retarget(u, s)
+		e.hold(u, s)
 		u.state, _ = group.New(u.groupConfig(), time.Duration(monotonic()), u.start(s))
 	}
 	for _, u := range e.units {
@@ -56,9 +57,12 @@ func (e *engine) begin(cfg *config.Config) {
 		for i := range nowhere {
 			nowhere[i] = -1
 		}
-		e.announcer.Announce(e.announcements(u, o, nowhere, u.state.Placement().Owners)...)
+		e.announcer.Announce(e.announcements(u, o, nowhere, u.placed())...)
 	}
 	e.prepareAll()
+	if !e.askFirst(true) {
+		close(e.firstUse.over)
+	}
 }
 
 // start is what group.New wants to know: where the addresses are found, and what has link.

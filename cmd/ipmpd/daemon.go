@@ -118,7 +118,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		fast:    &fastPath{tracks: d.objects.Tracks()},
 		applier: d.applier, announcer: addr.NewAnnouncer(d.applier.Sender(), log),
 		watcher: d.watcher, prober: d.prober, questions: d.question,
-		icmpID: uint16(rand.Uint32()), quiet: true,
+		icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
 	return d, nil
 }
@@ -159,6 +159,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"asker", asker.Run},
 		{"links", d.runLinks},
 		{"announcer", e.announcer.Run},
+		{"duplicates", e.runDuplicates},
 		{"prober", d.prober.Run},
 		{"engine", e.run},
 		{"server", server.Run},
@@ -180,10 +181,16 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
-// ready tells systemd when commands are answered and rounds are sent.
+// ready tells systemd when commands are answered, rounds are sent and addresses are in use, but those
+// that somebody else has.
 func (d *daemon) ready(ctx context.Context, server *control.Server, notify *notifier) error {
 	select {
 	case <-server.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	select {
+	case <-d.engine.firstUse.over:
 	case <-ctx.Done():
 		return nil
 	}

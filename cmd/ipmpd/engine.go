@@ -67,6 +67,7 @@ type engine struct {
 	unhurriedAt int64 // CLOCK_MONOTONIC ns
 	retry       time.Duration
 	onlines     []*pendingOnline
+	firstUse    firstUse
 
 	seats    atomic.Pointer[map[int]seat] // by interface index
 	carriers [bpf.Members]atomic.Uint32   // last known, by member number
@@ -281,6 +282,7 @@ func (e *engine) housekeeping() {
 		e.updateProbing()
 	}
 	e.finishOnlines()
+	e.askFirst(false)
 	if !e.retryAt.IsZero() && time.Now().After(e.retryAt) {
 		e.retryAt = time.Time{}
 		e.apply()

@@ -47,12 +47,13 @@ func (e *engine) publishSurvivors(u *unit) {
 }
 
 func (e *engine) publishOwners(u *unit) {
+	owners := u.placed()
 	for i, a := range u.cfg.Addresses {
 		ip := a.Prefix.Addr()
 		if !ip.Is4() {
 			continue
 		}
-		owner := u.state.Owner(i)
+		owner := owners[i]
 		was, had := u.owners[ip]
 		switch {
 		case owner < 0 && had:
@@ -84,7 +85,7 @@ func (e *engine) prepare(u *unit, position int, d addr.Desired, settled addr.Obs
 		word := bpf.ReadWord(&e.tracks[bpf.TrackNumber(u.slot, f)])
 		next.generation[f], next.usable[f] = word.Generation, word.Usable
 	}
-	now := u.state.Placement()
+	now := u.placed()
 	for _, m := range u.members {
 		bit := uint32(1) << m.index
 		for which := range bothFamilies + 1 {
@@ -96,9 +97,9 @@ func (e *engine) prepare(u *unit, position int, d addr.Desired, settled addr.Obs
 			if usable&bit == 0 {
 				continue
 			}
-			then := u.state.Contingency(m.index, family)
-			after := addr.After(d, position, m.index, afterFamily, then.Owners)
-			c := &contingency{announced: e.announcements(u, settled, now.Owners, then.Owners)}
+			then := u.inUse(u.state.Contingency(m.index, family).Owners)
+			after := addr.After(d, position, m.index, afterFamily, then)
+			c := &contingency{announced: e.announcements(u, settled, now, then)}
 			batch, err := e.applier.Prepare(addr.Plan(after, settled), addr.Frames(c.announced))
 			if err != nil {
 				e.log.Error("a contingency could not be prepared; this failover will be slower",

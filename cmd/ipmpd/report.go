@@ -12,6 +12,9 @@ import (
 func (e *engine) report(u *unit, a group.Action, from *origin, done *stamps, failures []addr.Failure) {
 	switch a := a.(type) {
 	case group.Move:
+		if u.isHeld(a.Address) {
+			return // it would be there; it is not
+		}
 		e.event(control.Event{Event: control.EventAddressMoved, Group: u.cfg.Name,
 			Interface: u.memberName(a.To), Address: u.cfg.Addresses[a.Address].Prefix.String(),
 			Detail: "from " + nameOr(u.memberName(a.From), "nowhere")})
@@ -50,6 +53,9 @@ func (e *engine) record(u *unit, r group.Record, from *origin, done *stamps, fai
 		Family: r.Family.String(), Cause: r.Cause.String(), Detail: r.Detail, Complete: len(failures) == 0,
 	}
 	for _, m := range r.Moved {
+		if u.isHeld(m.Address) {
+			continue
+		}
 		entry.Moved = append(entry.Moved, control.Moved{
 			Address: u.cfg.Addresses[m.Address].Prefix.String(),
 			From:    u.memberName(m.From), To: u.memberName(m.To)})

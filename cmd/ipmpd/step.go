@@ -30,7 +30,7 @@ func (r *refusal) Error() string { return r.reason }
 
 // step lets a group take an event and carries out what follows from it.
 func (e *engine) step(u *unit, ev group.Event, from *origin) error {
-	before := u.state.Placement().Owners
+	before := u.placed()
 	actions := u.state.Step(time.Duration(monotonic()), ev)
 	return e.carryOut(u, actions, before, from)
 }
@@ -71,7 +71,7 @@ func (e *engine) carryOut(u *unit, actions []group.Action, before []int, from *o
 func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.Failure {
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
-	list := e.announcements(u, o, before, u.state.Placement().Owners)
+	list := e.announcements(u, o, before, u.placed())
 	if from != nil && from.fired != nil && from.fired.result.Epoch > e.fired {
 		e.fired = from.fired.result.Epoch
 	}

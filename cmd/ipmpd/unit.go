@@ -26,6 +26,8 @@ type unit struct {
 	askUntil int64
 	// owners are what map "owners" says.
 	owners map[netip.Addr]int
+	// held are, by address, those that may not be used yet; nil: it is in use.
+	held []*held
 	// pending is the history entry whose steps have failed so far; 0: none.
 	pending uint64
 }
@@ -144,8 +146,9 @@ func (u *unit) desired() addr.Group {
 		}
 		g.Members = append(g.Members, am)
 	}
+	owners := u.placed()
 	for i, a := range u.cfg.Addresses {
-		g.Addresses = append(g.Addresses, addr.Address{Prefix: a.Prefix, Member: u.state.Owner(i)})
+		g.Addresses = append(g.Addresses, addr.Address{Prefix: a.Prefix, Member: owners[i]})
 	}
 	for _, r := range u.cfg.Routes {
 		g.Routes = append(g.Routes, addr.Route{To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table})

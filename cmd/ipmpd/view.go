@@ -65,13 +65,14 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 	for i, m := range u.members {
 		g.Interfaces = append(g.Interfaces, e.memberStatus(u, m, v.Members[i]))
 	}
+	placed := u.placed()
 	for i, a := range u.cfg.Addresses {
 		state := "down"
-		if v.Addresses[i].Up {
+		if v.Addresses[i].Up && placed[i] >= 0 {
 			state = "up"
 		}
 		g.Addresses = append(g.Addresses, control.Address{
-			Address: a.Prefix.String(), State: state, Interface: u.memberName(v.Addresses[i].Owner), Home: a.Home})
+			Address: a.Prefix.String(), State: state, Interface: u.memberName(placed[i]), Home: a.Home})
 	}
 	for _, r := range u.cfg.Routes {
 		via := ""

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/control"
+	"github.com/ipmpd/ipmpd/pkg/group"
+	"github.com/ipmpd/ipmpd/pkg/netstate"
+)
+
+// retryDuplicate is when an address that somebody else has is asked for again; tests do not wait as long.
+var retryDuplicate = 30 * time.Second
+
+// held is a data address that is on no interface, because nobody knows yet whether it is free
+// (contract section 3, duplicate-check).
+type held struct {
+	asking bool
+	again  time.Time // not asked for before
+	by     addr.MAC  // who has it, as last told
+}
+
+// firstUse is what the engine and the task that asks have in common.
+type firstUse struct {
+	checks chan *duplicateCheck
+	over   chan struct{} // closed once the addresses of the start have been asked for
+}
+
+// duplicateCheck is one question for many addresses.
+type duplicateCheck struct {
+	claims []addr.Claim
+	of     []heldAddress // as claims
+	own    []addr.MAC
+	first  bool // the one of the start
+}
+
+type heldAddress struct {
+	u     *unit
+	index int // into the group's addresses
+}
+
+func newFirstUse() firstUse {
+	return firstUse{checks: make(chan *duplicateCheck, 16), over: make(chan struct{})}
+}
+
+// hold back the addresses that are on no interface of the host: those that are were in use before.
+func (e *engine) hold(u *unit, s *netstate.Snapshot) {
+	u.held = make([]*held, len(u.cfg.Addresses))
+	if !u.cfg.DuplicateCheck {
+		return
+	}
+	here := map[netip.Addr]bool{}
+	for _, a := range s.Addresses {
+		here[a.Prefix.Addr()] = true
+	}
+	for i, a := range u.cfg.Addresses {
+		if ip := a.Prefix.Addr(); !here[ip] {
+			u.held[i] = &held{}
+			if ip.Is4() {
+				e.warnIf(e.objects.DeleteOwner(ip)) // a former run's
+			}
+		}
+	}
+}
+
+func (u *unit) isHeld(address int) bool { return address < len(u.held) && u.held[address] != nil }
+
+// inUse is a placement without the addresses that are held.
+func (u *unit) inUse(owners []int) []int {
+	owners = slices.Clone(owners)
+	for i, h := range u.held {
+		if h != nil {
+			owners[i] = -1
+		}
+	}
+	return owners
+}
+
+// placed says where the addresses that are in use are.
+func (u *unit) placed() []int { return u.inUse(u.state.Placement().Owners) }
+
+// askFirst asks for the held addresses whose turn it is: those of an owner with link, as nobody hears
+// the question otherwise. It returns whether there are any.
+func (e *engine) askFirst(first bool) bool {
+	c := &duplicateCheck{first: first}
+	now := time.Now()
+	for _, u := range e.units {
+		for i, h := range u.held {
+			if h == nil || h.asking || now.Before(h.again) {
+				continue
+			}
+			if owner := u.state.Owner(i); owner >= 0 && u.members[owner].link == group.LinkUp {
+				m := u.members[owner]
+				c.claims = append(c.claims, addr.Claim{Link: m.ifindex, MAC: m.mac, Address: u.cfg.Addresses[i].Prefix.Addr()})
+				c.of = append(c.of, heldAddress{u, i})
+			}
+		}
+	}
+	if len(c.claims) == 0 {
+		return false
+	}
+	for _, l := range e.watcher.Snapshot().Links {
+		c.own = append(c.own, l.MAC)
+	}
+	select {
+	case e.firstUse.checks <- c:
+	default:
+		return false // many are under way; housekeeping comes here again
+	}
+	for _, a := range c.of {
+		a.u.held[a.index].asking = true
+	}
+	return true
+}
+
+// runDuplicates asks, any number of questions at a time, and gives the engine the answers.
+func (e *engine) runDuplicates(ctx context.Context) error {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-e.firstUse.checks:
+			asking.Go(func() {
+				found, err := addr.CheckDuplicates(ctx, c.claims, c.own)
+				select {
+				case e.events <- func() { e.checked(c, found, err) }:
+				case <-ctx.Done():
+				}
+			})
+		}
+	}
+}
+
+// checked puts the addresses in use that are free, and tells of the others.
+func (e *engine) checked(c *duplicateCheck, found map[netip.Addr]addr.MAC, err error) {
+	if err != nil {
+		// Without an address nobody is served; that there is another owner is only a possibility.
+		e.log.Warn("addresses are used without a check for duplicates", "error", err)
+	}
+	before := map[*unit][]int{}
+	for i, a := range c.of {
+		claim := c.claims[i]
+		if mac, taken := found[claim.Address]; taken {
+			e.taken(a, claim, mac)
+			continue
+		}
+		h, owner := a.u.held[a.index], a.u.state.Owner(a.index)
+		h.asking = false
+		if err == nil && (owner < 0 || a.u.members[owner].ifindex != claim.Link || a.u.members[owner].link != group.LinkUp) {
+			continue // the link that was asked may have gone meanwhile: the next one is asked
+		}
+		if before[a.u] == nil {
+			before[a.u] = a.u.placed()
+		}
+		a.u.held[a.index] = nil
+		if h.by != (addr.MAC{}) {
+			e.event(control.Event{Event: control.EventAddressMoved, Group: a.u.cfg.Name, Interface: a.u.memberName(owner),
+				Address: a.u.cfg.Addresses[a.index].Prefix.String(), Detail: "from nowhere: nobody else has it any more"})
+		}
+	}
+	for _, u := range e.units {
+		if before[u] != nil {
+			e.publishOwners(u)
+			e.move(u, before[u], nil, &stamps{})
+		}
+	}
+	if len(before) > 0 {
+		e.prepareAll()
+	}
+	if c.first {
+		close(e.firstUse.over)
+	}
+}
+
+// taken is an address that somebody else has; that is told once.
+func (e *engine) taken(a heldAddress, claim addr.Claim, mac addr.MAC) {
+	h := a.u.held[a.index]
+	h.asking, h.again = false, time.Now().Add(retryDuplicate)
+	if h.by == mac {
+		return
+	}
+	h.by = mac
+	name := ""
+	if _, m := e.findLink(claim.Link); m != nil {
+		name = m.cfg.Name
+	}
+	e.event(control.Event{Event: control.EventAddressDuplicate, Group: a.u.cfg.Name, Interface: name,
+		Address: a.u.cfg.Addresses[a.index].Prefix.String(), Detail: net.HardwareAddr(mac[:]).String()})
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/test/lab"
+)
+
+// taken are the addresses that the peer has too.
+var taken = []string{"192.0.2.20/24", "2001:db8::20/64"}
+
+func duplicateConfig(check bool) string {
+	return fmt.Sprintf(`groups:
+  unrealgrp1:
+    detection-time: 20ms
+    targets: [192.0.2.1, "2001:db8::1"]
+    duplicate-check: %v
+    interfaces:
+      hme0: {test: [192.0.2.11/24, "2001:db8::11/64"]}
+      hme1: {test: [192.0.2.12/24, "2001:db8::12/64"]}
+    addresses: [192.0.2.10/24, 192.0.2.20/24, "2001:db8::10/64", "2001:db8::20/64"]
+    routes: [{to: 0.0.0.0/0, via: 192.0.2.1}]
+`, check)
+}
+
+const (
+	allInUse   = "192.0.2.10/24 up hme0, 192.0.2.20/24 up hme1, 2001:db8::10/64 up hme0, 2001:db8::20/64 up hme1"
+	takenFree  = "192.0.2.10/24 up hme0, 192.0.2.20/24 down, 2001:db8::10/64 up hme0, 2001:db8::20/64 down"
+	nothingYet = "192.0.2.10/24 down, 192.0.2.20/24 down, 2001:db8::10/64 down, 2001:db8::20/64 down"
+)
+
+// owners on the host of the addresses that the peer has too.
+func owners(t *testing.T, l *lab.Lab) (names string) {
+	t.Helper()
+	for _, p := range taken {
+		m, err := l.Owner(netip.MustParsePrefix(p).Addr())
+		require.NoError(t, err)
+		if m != nil {
+			names += m.Name + " "
+		}
+	}
+	return names
+}
+
+func TestDuplicateIsNotAdded(t *testing.T) {
+	l, binary := startLab(t, lab.Options{})
+	require.NoError(t, l.Peer.AddAddr("eth0", taken...))
+	d := startDaemon(t, l, binary, duplicateConfig(true))
+	until(t, l, d, "the others in use", func(g lab.GroupStatus) bool { return addressesOf(g) == takenFree })
+	require.Empty(t, owners(t, l))
+	peer, err := l.Peer.Link("eth0")
+	require.NoError(t, err)
+	told := func(n int) func() (bool, error) {
+		return func() (bool, error) {
+			return strings.Count(logOf(t, d), "address-duplicate") == n &&
+				strings.Count(logOf(t, d), "detail="+peer.Attrs().HardwareAddr.String()) == n, nil
+		}
+	}
+	l.Require(t, "events", 5*time.Second, told(2))
+	l.Require(t, "ready", 5*time.Second, func() (bool, error) { return strings.Contains(logOf(t, d), "msg=ready"), nil })
+	require.Less(t, strings.Index(logOf(t, d), "address-duplicate"), strings.Index(logOf(t, d), "msg=ready"), "ready with what is free in use")
+
+	// A failover moves what is in use, and does not put in use what is held.
+	require.NoError(t, l.Members[0].CutSilent())
+	until(t, l, d, "failover", func(g lab.GroupStatus) bool {
+		return strings.HasPrefix(addressesOf(g), "192.0.2.10/24 up hme1, 192.0.2.20/24 down")
+	})
+	require.Empty(t, owners(t, l))
+	history, err := d.Run(t.Context(), "history", "--json")
+	require.NoError(t, err)
+	require.NotContains(t, history, "192.0.2.20/24")
+	require.NoError(t, l.Members[0].Repair())
+	until(t, l, d, "repair", func(g lab.GroupStatus) bool { return addressesOf(g) == takenFree })
+
+	// The other one lets go; the address is in use after the next question, and is told.
+	require.NoError(t, l.Peer.DelAddr("eth0", taken...))
+	until(t, l, d, "the others have let go", func(g lab.GroupStatus) bool { return addressesOf(g) == allInUse })
+	require.Equal(t, "hme1 hme1 ", owners(t, l))
+	l.Require(t, "the peer reaches it", 10*time.Second, func() (bool, error) {
+		return l.Peer.Reaches(netip.MustParseAddr("192.0.2.20"))
+	})
+	require.Equal(t, 2, strings.Count(logOf(t, d), "address-duplicate"), "told once, however often it was asked")
+
+	// Adoption asks nobody, whoever says what.
+	require.NoError(t, l.Peer.AddAddr("eth0", taken...))
+	require.NoError(t, d.Kill())
+	require.NoError(t, d.Start())
+	until(t, l, d, "adopted", func(g lab.GroupStatus) bool { return addressesOf(g) == allInUse })
+	require.Equal(t, "hme1 hme1 ", owners(t, l))
+}
+
+func TestDuplicateCheckOff(t *testing.T) {
+	l, binary := startLab(t, lab.Options{})
+	require.NoError(t, l.Peer.AddAddr("eth0", taken...))
+	d := startDaemon(t, l, binary, duplicateConfig(false))
+	until(t, l, d, "all in use", func(g lab.GroupStatus) bool { return addressesOf(g) == allInUse })
+	require.Equal(t, "hme1 hme1 ", owners(t, l))
+	require.NotContains(t, logOf(t, d), "address-duplicate")
+}
+
+// A group without interfaces has nobody to ask; the first one that appears is asked.
+func TestDuplicateWhenAMemberAppears(t *testing.T) {
+	l, binary := startLab(t, lab.Options{})
+	require.NoError(t, l.Peer.AddAddr("eth0", taken...))
+	for _, m := range l.Members {
+		require.NoError(t, m.Delete())
+	}
+	d := startDaemon(t, l, binary, duplicateConfig(true))
+	until(t, l, d, "start", func(g lab.GroupStatus) bool { return addressesOf(g) == nothingYet })
+	for _, m := range l.Members {
+		require.NoError(t, m.Recreate())
+	}
+	until(t, l, d, "the others in use", func(g lab.GroupStatus) bool { return addressesOf(g) == takenFree })
+	require.Empty(t, owners(t, l))
+}
