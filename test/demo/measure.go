@@ -195,7 +195,9 @@ func (m *measurement) ready(ctx context.Context) error {
 	p, err := m.Home(from)
 	m.report.PlannedLost += p.Lost()
 	if p.Lost() > 0 && m.opts.verbose {
-		fmt.Fprintf(m.out, "  going home lost %d inbound, %d outbound\n", p.Inbound.Lost, p.Outbound.Lost)
+		fmt.Fprintf(m.out, "  going home lost %d inbound, gap %s from %s after the repair; %d outbound, gap %s from %s\n",
+			p.Inbound.Lost, micro(p.Inbound.Longest), micro(time.Duration(p.Inbound.Start-from)),
+			p.Outbound.Lost, micro(p.Outbound.Longest), micro(time.Duration(p.Outbound.Start-from)))
 	}
 	return err
 }

@@ -21,15 +21,15 @@ import (
 const (
 	childEnv   = "IPMPLAB_FLOW"
 	packetSize = 64
+	priority   = 10 // above all ordinary threads, below the daemon's 50
 	batch      = 128
-	drainEvery = 2 * time.Millisecond // the kernel stamps arrivals; the receiver need not hurry
+	drainEvery = 4 * time.Millisecond // the kernel stamps arrivals; the receiver need not hurry
 )
 
 // childSpec is one flow, as the parent tells it: inherited descriptors and a rate.
 type childSpec struct {
 	Send, Receive, Log int
 	Interval           time.Duration
-	Priority           int
 }
 
 // Child runs the senders and receivers and does not return, when this process was started for
@@ -52,16 +52,18 @@ func child(text string) error {
 		return fmt.Errorf("decode %s: %w", childEnv, err)
 	}
 	debug.SetGCPercent(-1)
-	runtime.GOMAXPROCS(2*len(specs) + 2) // raw system calls keep their processor
-	failed := make(chan error, 2*len(specs))
-	for _, spec := range specs {
+	runtime.GOMAXPROCS(4) // raw system calls keep their processor
+	flows := make([]*childFlow, len(specs))
+	for i, spec := range specs {
 		log, err := mapShared(spec.Log, unix.MAP_POPULATE)
 		if err != nil {
 			return err
 		}
-		go func() { failed <- receive(spec, log) }()
-		go func() { failed <- send(spec, log) }()
+		flows[i] = &childFlow{childSpec: spec, shared: log}
 	}
+	failed := make(chan error, 3)
+	go func() { failed <- receive(flows) }()
+	go func() { failed <- send(flows) }()
 	go func() { // the parent closes it, or dies
 		_, err := io.Copy(io.Discard, os.Stdin)
 		failed <- err
@@ -69,22 +71,38 @@ func child(text string) error {
 	return <-failed
 }
 
-// send never returns but for an error.
-func send(spec childSpec, log *shared) error {
+type childFlow struct {
+	childSpec
+	*shared
+	every  uint64 // ticks from packet to packet
+	packet [packetSize]byte
+	seen   []uint64 // sequence number + 1
+}
+
+// send is one thread for all flows: one wake-up a tick, where one for each flow would take a
+// virtual machine's time from what is measured. It never returns but for an error.
+func send(flows []*childFlow) error {
 	runtime.LockOSThread()
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("timer slack: %w", err)
 	}
-	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: uint32(spec.Priority)}, 0); err != nil {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}
+	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
 		return fmt.Errorf("SCHED_FIFO: %w", err)
 	}
-	packet := make([]byte, packetSize)
+	interval := int64(flows[0].Interval)
+	for _, f := range flows {
+		interval = min(interval, int64(f.Interval))
+	}
+	for _, f := range flows {
+		f.every = uint64(int64(f.Interval) / interval)
+	}
 	next := faults.Now()
-	for seq := uint64(0); ; seq++ {
-		next += int64(spec.Interval)
-		if late := (faults.Now() - next) / int64(spec.Interval); late > 0 {
-			log.late.Add(uint64(late))
-			next += late * int64(spec.Interval)
+	for tick := uint64(0); ; tick++ {
+		next += interval
+		late := (faults.Now() - next) / interval
+		if late > 0 {
+			next += late * interval
 		}
 		ts := unix.NsecToTimespec(next)
 		for {
@@ -93,14 +111,26 @@ func send(spec childSpec, log *shared) error {
 				break
 			}
 		}
-		binary.BigEndian.PutUint64(packet, seq)
-		log.tx[seq&(logSize-1)] = faults.Now()
-		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(spec.Send), uintptr(unsafe.Pointer(&packet[0])), packetSize, unix.MSG_DONTWAIT, 0, 0)
-		if errno != 0 {
-			log.errors.Add(1)
+		for _, f := range flows {
+			if late > 0 {
+				f.late.Add(uint64(late))
+			}
+			if tick%f.every == 0 {
+				f.sendOne()
+			}
 		}
-		log.sent.Store(seq + 1)
 	}
+}
+
+func (f *childFlow) sendOne() {
+	seq := f.sent.Load()
+	binary.BigEndian.PutUint64(f.packet[:], seq)
+	f.tx[seq&(logSize-1)] = faults.Now()
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(f.Send), uintptr(unsafe.Pointer(&f.packet[0])), packetSize, unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		f.errors.Add(1)
+	}
+	f.sent.Store(seq + 1)
 }
 
 type mmsghdr struct {
@@ -109,55 +139,64 @@ type mmsghdr struct {
 	_   uint32
 }
 
-// receive never returns but for an error.
-func receive(spec childSpec, log *shared) error {
+// receiver has room for a batch.
+type receiver struct {
+	packets [batch][packetSize]byte
+	control [batch][64]byte
+	iov     [batch]unix.Iovec
+	msgs    [batch]mmsghdr
+}
+
+// receive is one thread for all flows. It never returns but for an error.
+func receive(flows []*childFlow) error {
 	runtime.LockOSThread()
-	var (
-		packets [batch][packetSize]byte
-		control [batch][64]byte
-		iov     [batch]unix.Iovec
-		msgs    [batch]mmsghdr
-		seen    = make([]uint64, logSize) // sequence number + 1
-		count   uint64
-	)
-	for i := range msgs {
-		iov[i].Base = &packets[i][0]
-		iov[i].SetLen(packetSize)
-		msgs[i].hdr.Iov = &iov[i]
-		msgs[i].hdr.SetIovlen(1)
-		msgs[i].hdr.Control = &control[i][0]
+	r := &receiver{}
+	for i := range r.msgs {
+		r.iov[i].Base = &r.packets[i][0]
+		r.iov[i].SetLen(packetSize)
+		r.msgs[i].hdr.Iov = &r.iov[i]
+		r.msgs[i].hdr.SetIovlen(1)
+		r.msgs[i].hdr.Control = &r.control[i][0]
+	}
+	for _, f := range flows {
+		f.seen = make([]uint64, logSize)
 	}
 	pause := unix.NsecToTimespec(int64(drainEvery))
 	for {
-		for i := range msgs {
-			msgs[i].hdr.SetControllen(len(control[i]))
+		for _, f := range flows {
+			for r.drain(f) == batch {
+			}
 		}
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(spec.Receive), uintptr(unsafe.Pointer(&msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
-		if errno != 0 {
-			// EAGAIN, or an ICMP error that an earlier packet caused: the log tells what is lost.
-			unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&pause)), 0, 0, 0)
+		unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&pause)), 0, 0, 0)
+	}
+}
+
+// drain logs one batch and tells its size.
+func (r *receiver) drain(f *childFlow) int {
+	for i := range r.msgs {
+		r.msgs[i].hdr.SetControllen(len(r.control[i]))
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(f.Receive), uintptr(unsafe.Pointer(&r.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0 // EAGAIN, or an ICMP error that an earlier packet caused: the log tells what is lost
+	}
+	offset := monotonicOffset()
+	for i := range r.msgs[:n] {
+		at, ok := stamp(r.control[i][:r.msgs[i].hdr.Controllen])
+		if !ok || r.msgs[i].len < 8 {
 			continue
 		}
-		offset := monotonicOffset()
-		for i := range msgs[:n] {
-			at, ok := stamp(control[i][:msgs[i].hdr.Controllen])
-			if !ok || msgs[i].len < 8 {
-				continue
-			}
-			seq := binary.BigEndian.Uint64(packets[i][:])
-			if s := &seen[seq&(logSize-1)]; *s == seq+1 {
-				log.duplicates.Add(1)
-			} else {
-				*s = seq + 1
-			}
-			log.rx[count&(logSize-1)] = arrival{seq, at + offset}
-			count++
-			log.received.Store(count)
+		seq := binary.BigEndian.Uint64(r.packets[i][:])
+		if s := &f.seen[seq&(logSize-1)]; *s == seq+1 {
+			f.duplicates.Add(1)
+		} else {
+			*s = seq + 1
 		}
-		if n < batch {
-			unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&pause)), 0, 0, 0)
-		}
+		count := f.received.Load()
+		f.rx[count&(logSize-1)] = arrival{seq, at + offset}
+		f.received.Store(count + 1)
 	}
+	return int(n)
 }
 
 // stamp reads SCM_TIMESTAMPNS (CLOCK_REALTIME) of a packet.

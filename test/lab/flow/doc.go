@@ -8,7 +8,7 @@
 //	  sender thread, SCHED_FIFO ──► tx log ─┐ shared
 //	  receiver thread ────────────► rx log ─┴ memory ──► Flow.Gap, Flow.Totals
 //
-// The senders run in a child of the same binary: main and TestMain call [Child] first. A late
+// Both threads run in a child of the same binary: main and TestMain call [Child] first. A late
 // sender sends once and goes on with its clock, it never catches up in a burst, and a pause of the
 // sender is not reported as one of the network. All times are CLOCK_MONOTONIC in ns: one machine,
 // one clock.

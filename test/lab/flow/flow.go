@@ -25,7 +25,8 @@ type Spec struct {
 	// The source need not be there yet, but a route to the destination must; the ports are the
 	// flow's own.
 	Source, Destination netip.Addr
-	Interval            time.Duration // 0 means 100 us
+	// Interval from packet to packet, a multiple of the shortest of all flows; 0 means 100 us.
+	Interval time.Duration
 }
 
 // Flow is what became of one.
@@ -41,10 +42,7 @@ type Flows struct {
 	stdin io.Closer
 }
 
-const (
-	firstPort = 40000
-	priority  = 10 // above all ordinary threads, below the daemon's 50
-)
+const firstPort = 40000
 
 // Start runs flows in a child of this binary, which must call [Child].
 func Start(specs ...Spec) (*Flows, error) {
@@ -67,7 +65,7 @@ func Start(specs ...Spec) (*Flows, error) {
 		if err != nil {
 			return nil, err
 		}
-		child := childSpec{Log: inherit(fd), Interval: spec.Interval, Priority: priority}
+		child := childSpec{Log: inherit(fd), Interval: spec.Interval}
 		source := netip.AddrPortFrom(spec.Source, uint16(firstPort+i))
 		destination := netip.AddrPortFrom(spec.Destination, uint16(firstPort+i))
 		rx, err := socket(spec.To, destination, netip.AddrPort{})

@@ -4,13 +4,10 @@ package flow
 
 import "time"
 
-// senderLate is the pause of a sender from which on a gap is its own.
-const senderLate = time.Millisecond
-
 // Gap is what a flow lost in a window of time.
 type Gap struct {
-	// Longest time between two arrivals, of which the later is in the window. A pause during which
-	// nothing was lost and the sender itself was silent for more than 1 ms is not counted.
+	// Longest time between two arrivals, of which the later is in the window. Where nothing was
+	// lost between them, the time by which the sender itself was late is taken off.
 	Longest    time.Duration
 	Start, End int64 // its arrivals, CLOCK_MONOTONIC ns
 	// Open: nothing has arrived since Start; Longest is up to the window's end.
@@ -67,13 +64,12 @@ func (f *Flow) Gap(from, to int64) Gap {
 
 func (g *Gap) between(f *Flow, a, b arrival) {
 	pause := time.Duration(b.at - a.at)
-	if pause <= g.Longest {
-		return
+	if b.seq == a.seq+1 {
+		pause -= max(0, time.Duration(f.sentAt(b.seq)-f.sentAt(a.seq))-f.Interval)
 	}
-	if b.seq == a.seq+1 && time.Duration(f.sentAt(b.seq)-f.sentAt(a.seq)) > senderLate {
-		return
+	if pause > g.Longest {
+		g.Longest, g.Start, g.End = pause, a.at, b.at
 	}
-	g.Longest, g.Start, g.End = pause, a.at, b.at
 }
 
 func (f *Flow) sentAt(seq uint64) int64 { return f.log.tx[seq&(logSize-1)] }
