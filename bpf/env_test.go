@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,61 +30,6 @@ const (
 	interval  = 100000000 // ns between rounds; a test's answer that takes half of it is late
 	rigICMPID = 0x1234
 )
-
-// space is a network namespace of the test's own: nothing is named, so nothing stays.
-type space struct {
-	fd int
-	nl *netlink.Handle
-}
-
-// enter locks the goroutine to a thread that ends with it, in the namespace.
-func (s *space) enter(t testing.TB) {
-	t.Helper()
-	runtime.LockOSThread()
-	require.NoError(t, unix.Setns(s.fd, unix.CLONE_NEWNET))
-}
-
-// run is t.Run in the namespace.
-func (s *space) run(t *testing.T, name string, fn func(t *testing.T)) {
-	t.Helper()
-	t.Run(name, func(t *testing.T) {
-		s.enter(t)
-		fn(t)
-	})
-}
-
-// newSpace makes a namespace and enters it.
-func newSpace(t testing.TB) *space {
-	t.Helper()
-	needRoot(t)
-	runtime.LockOSThread()
-	require.NoError(t, unix.Unshare(unix.CLONE_NEWNET))
-	// Devices are to be silent: nothing but the test's frames is counted.
-	require.NoError(t, os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0o644))
-	fd, err := unix.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { unix.Close(fd) })
-	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	require.NoError(t, err)
-	t.Cleanup(nl.Close)
-	return &space{fd: fd, nl: nl}
-}
-
-// veth makes a pair that is up and returns the near end.
-func (s *space) veth(t testing.TB, name string) netlink.Link {
-	t.Helper()
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = name
-	require.NoError(t, s.nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: name + "p"}))
-	for _, n := range []string{name + "p", name} {
-		l, err := s.nl.LinkByName(n)
-		require.NoError(t, err)
-		require.NoError(t, s.nl.LinkSetUp(l))
-	}
-	l, err := s.nl.LinkByName(name)
-	require.NoError(t, err)
-	return l
-}
 
 // rig is a group of members on veths, with the test in the place of prober and targets.
 type rig struct {

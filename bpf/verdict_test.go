@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 )
 
 // first round of the scenarios.
@@ -298,364 +297,6 @@ func TestConfirmWithoutSuspicion(t *testing.T) {
 	}))
 }
 
-// The last usable member is never taken out; it is said once, and again only after a while.
-func TestLast(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		alone := ChangeWord(s.track(0), 0, s.bit(1)|s.bit(2)|s.bit(3))
-		inst := s.inst(0, 0)
-		told := func() {
-			var e Event
-			counted := s.counted(t, func() {
-				for range 3 {
-					s.round(t, 0, 1)
-				}
-				s.confirm(t)
-				e = s.event(t)
-			})
-			require.EqualValues(t, 1, counted["last"])
-			require.EqualValues(t, EventLast, e.Kind)
-			require.Equal(t, alone.Generation, e.Generation)
-			require.Equal(t, s.bit(0), e.Usable)
-			require.Equal(t, alone, s.word())
-			require.Eventually(t, func() bool { return atomic.LoadUint32(&inst.Stage) == stageTold }, deadline, time.Millisecond)
-		}
-		told()
-		for range 40 {
-			atomic.StoreUint64(&inst.SuspectedNs, uint64(monotonic(t)))
-			s.round(t, 0, 1)
-			require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
-		}
-		require.EqualValues(t, 1, inst.Suspicions)
-		s.noEvent(t)
-		// 16 rounds of 100 ms; 10 ms alone are not enough.
-		inst.SuspectedNs -= 12 * interval
-		s.round(t, 0, 1)
-		require.EqualValues(t, 1, inst.Suspicions)
-		inst.SuspectedNs -= 6 * interval
-		told()
-		// It answers: the suspicion is over.
-		s.round(t, 0, 0, 1)
-		s.settled(t, 0, 0)
-		// It fell silent again, and was told; now another becomes usable, and takes over at once.
-		told()
-		ChangeWord(s.track(0), s.bit(1), 0)
-		s.round(t, 0, 1)
-		s.confirm(t)
-		require.EqualValues(t, EventVerdict, s.event(t).Kind)
-		require.Equal(t, s.bit(1), s.word().Usable)
-	})
-}
-
-const stageTold = uint32(timerIpmpStageIPMP_STAGE_TOLD)
-
-// Two suspects of each other, and one sibling after the other: somebody always stays.
-func TestNotEverybody(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		s.inst(1, 0).Limit = 3
-		ChangeWord(s.track(0), 0, s.bit(2)|s.bit(3))
-		// Member 2 is out of service but answers: both others miss.
-		for range 20 {
-			s.round(t, 0, 2)
-			for i := range 2 {
-				s.age(s.inst(i, 0))
-				require.NoError(t, s.o.Confirm(InstanceNumber(s.number(i), 0)))
-			}
-		}
-		require.NotZero(t, s.word().Usable)
-		require.NotZero(t, s.inst(0, 0).Suspicions)
-		require.NotZero(t, s.inst(1, 0).Suspicions)
-		clear(r.o.Instances()) // end what still runs
-		for {
-			if _, err := s.readEvent(20 * time.Millisecond); err != nil {
-				break
-			}
-		}
-	})
-}
-
-// The same with all of them at once, each at a different round: some verdicts are taken, but never
-// the last.
-func TestNotEverybodyAtOnce(t *testing.T) {
-	r := newRig(t, true)
-	verdicts := 0
-	for range 100 {
-		s := r.scenario(t, 0)
-		for i := range 3 {
-			s.inst(i, 0).Limit = 3
-		}
-		s.warm(t)
-		ChangeWord(s.track(0), 0, s.bit(3))
-		s.inst(3, 0).Limit = 0
-		s.round(t, 0, 1, 2)
-		s.round(t, 0, 2)
-		s.quiet()
-		for range 4 {
-			s.begin(t, 0, s.next, 100*time.Microsecond, 0, 0, 1, 2)
-			s.reply(t, 3, 0, s.next) // out of service, but it answers
-			s.next++
-		}
-		var group errgroup.Group
-		for i := range 3 {
-			require.NotZero(t, s.inst(i, 0).Suspect)
-			s.age(s.inst(i, 0))
-			group.Go(func() error { return s.o.Confirm(InstanceNumber(s.number(i), 0)) })
-		}
-		require.NoError(t, group.Wait())
-		require.NotZero(t, s.word().Usable)
-		for {
-			e, err := s.readEvent(0)
-			if err != nil {
-				break
-			}
-			if e.Kind == EventVerdict {
-				verdicts++
-				require.NotZero(t, e.Usable)
-			}
-		}
-	}
-	require.NotZero(t, verdicts)
-}
-
-// A second run takes over maps with a timer in them, and takes verdicts.
-func TestVerdictAfterAdoption(t *testing.T) {
-	needRoot(t)
-	for _, second := range []bool{false, true} {
-		t.Run(fmt.Sprintf("without timer %v", second), func(t *testing.T) {
-			opt := Options{PinPath: pinFolder(t)}
-			r := newRigOn(t, opt)
-			for _, opt.WithoutTimer = range []bool{false, second, false} {
-				r.o.Close()
-				r.o = loadForTest(t, opt)
-				require.True(t, r.o.Adopted)
-				require.Equal(t, !opt.WithoutTimer, r.o.Timer)
-				r.listen(t)
-				s := r.scenario(t, 0)
-				s.warm(t)
-				for range 3 {
-					s.round(t, 0, 1)
-				}
-				s.confirm(t)
-				require.EqualValues(t, EventVerdict, s.event(t).Kind)
-			}
-		})
-	}
-}
-
-func TestTakesBoth(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		families(t, r, func(t *testing.T, family int) {
-			s := r.scenario(t, family)
-			s.warm(t)
-			s.inst(0, family).Flags = TakesBoth
-			for range 3 {
-				s.round(t, 0, 1)
-			}
-			s.confirm(t)
-			e := s.event(t)
-			require.EqualValues(t, 1, e.Both)
-			require.EqualValues(t, family, e.Family)
-			for f := range Families {
-				require.Equal(t, Word{Generation: 7, Usable: r.track(f).Members &^ r.bit(0)}, ReadWord(r.track(f)))
-			}
-		})
-	})
-}
-
-// The other family keeps its last member all the same.
-func TestTakesBothButTheLast(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		ChangeWord(s.track(1), 0, ^s.bit(0))
-		s.inst(0, 0).Flags = TakesBoth
-		for range 3 {
-			s.round(t, 0, 1)
-		}
-		s.confirm(t)
-		require.Zero(t, s.event(t).Both)
-		require.Equal(t, s.bit(0), ReadWord(s.track(1)).Usable)
-	})
-}
-
-// Two targets answer; member 0 misses those of one only.
-func TestGuardTargets(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		s.round(t, 1, 0, 1, 2)
-		counted := s.counted(t, func() {
-			for range 3 {
-				s.round(t, 0, 1)
-			}
-			s.confirm(t)
-			s.usable(t)
-		})
-		require.NotZero(t, counted["guard_targets"])
-		// It misses the other's as well.
-		for range 3 {
-			s.round(t, 1, 1)
-		}
-		s.confirm(t)
-		require.EqualValues(t, EventVerdict, s.event(t).Kind)
-	})
-}
-
-// Nobody who misses more than half as much takes over.
-func TestGuardSurvivor(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		ChangeWord(s.track(0), 0, s.bit(3))
-		generation := s.word()
-		s.inst(0, 0).RecentMissed = 10
-		s.inst(1, 0).RecentMissed = 9
-		s.inst(2, 0).RecentMissed = 9
-		counted := s.counted(t, func() {
-			for range 3 {
-				s.round(t, 0, 1, 2)
-			}
-			s.confirm(t)
-			s.settled(t, 0, 0)
-		})
-		require.NotZero(t, counted["guard_survivor"])
-		require.Equal(t, generation, s.word())
-		s.noEvent(t)
-		s.inst(2, 0).RecentMissed = 6
-		s.round(t, 0, 1, 2)
-		s.confirm(t)
-		require.EqualValues(t, EventVerdict, s.event(t).Kind)
-	})
-}
-
-// A sibling that answered, but longer ago than the suspect, is no survivor either; by distance,
-// not by sign: it may have been silent for 2^31 rounds.
-func TestGuardSurvivorSilent(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		for _, acked := range []uint32{0, first, 0x80000010} {
-			s := r.scenario(t, 0)
-			s.next = 0x80001000
-			s.warm(t)
-			ChangeWord(s.track(0), 0, s.bit(1)|s.bit(3))
-			s.inst(2, 0).Acked = acked
-			counted := s.counted(t, func() {
-				for range 3 {
-					s.round(t, 0, 1)
-				}
-				s.confirm(t)
-				s.settled(t, 0, 0)
-			})
-			require.NotZero(t, counted["guard_survivor"], "acked %d", acked)
-			require.Equal(t, s.bit(0)|s.bit(2), s.word().Usable)
-			s.noEvent(t)
-		}
-	})
-}
-
-// A sibling without probes may take over: there is nothing against it.
-func TestSurvivorUnprobed(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		ChangeWord(s.track(0), 0, s.bit(1)|s.bit(2))
-		s.inst(3, 0).Kind = KindNone
-		for range 3 {
-			s.round(t, 0, 1)
-		}
-		s.confirm(t)
-		require.EqualValues(t, EventVerdict, s.event(t).Kind)
-	})
-}
-
-// Replies may wait on a CPU that has not run: one interval more, then the verdict.
-func TestGuardCPU(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		here := r.pin(t)
-		s.inst(0, 0).ReplyCpu[0] = uint8(1 - min(here, 1) + 1) // another one, where nothing ran
-		counted := s.counted(t, func() {
-			for range 3 {
-				s.round(t, 0, 1)
-			}
-			s.confirm(t)
-			if !s.o.Timer {
-				require.EqualValues(t, timerIpmpStageIPMP_STAGE_WAITED, s.inst(0, 0).Stage)
-				s.noEvent(t)
-				s.confirm(t)
-			}
-			e := s.event(t)
-			require.EqualValues(t, 1, e.Guarded)
-			require.EqualValues(t, EventVerdict, e.Kind)
-			require.GreaterOrEqual(t, e.VerdictNs-e.SuspectedNs, uint64(interval))
-		})
-		require.EqualValues(t, 1, counted["guard_cpu"])
-
-		// The reply that it waited for has come: no verdict.
-		s = r.scenario(t, 0)
-		s.warm(t)
-		s.track(0).IntervalNs = uint32(200 * time.Millisecond)
-		s.inst(0, 0).ReplyCpu[0] = uint8(1 - min(here, 1) + 1)
-		for range 3 {
-			s.round(t, 0, 1)
-		}
-		s.inst(0, 0).SuspectedNs -= uint64(200 * time.Millisecond)
-		if !s.o.Timer {
-			require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
-		}
-		s.reply(t, 0, 0, s.next-1)
-		if !s.o.Timer {
-			s.inst(0, 0).SuspectedNs -= uint64(200 * time.Millisecond)
-			require.NoError(t, s.o.Confirm(InstanceNumber(s.number(0), 0)))
-		}
-		s.usable(t)
-	})
-}
-
-// The siblings' answers were late, so there was a stall, in which others' may wait still.
-func TestGuardLate(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		s.begin(t, 0, s.next, interval, 0, 0, 1, 2)
-		s.reply(t, 1, 0, s.next)
-		s.next++
-		s.round(t, 0, 1)
-		counted := s.counted(t, func() {
-			s.round(t, 0, 1)
-			s.confirm(t)
-			if !s.o.Timer {
-				s.noEvent(t)
-				s.confirm(t)
-			}
-			require.EqualValues(t, 1, s.event(t).Guarded)
-		})
-		require.EqualValues(t, 1, counted["guard_cpu"])
-	})
-}
-
-// Our programs ran on the CPU of the replies since: nothing waits there.
-func TestGuardCPURan(t *testing.T) {
-	rigs(t, func(t *testing.T, r *rig) {
-		s := r.scenario(t, 0)
-		s.warm(t)
-		other := 1 - min(r.pin(t), 1)
-		s.inst(0, 0).ReplyCpu[0] = uint8(other + 1)
-		s.round(t, 0, 1)
-		s.round(t, 0, 1)
-		n := s.next
-		s.next++
-		s.begin(t, 0, n, 50*time.Microsecond, 0, 0, 1, 2)
-		s.ranOn(t, other, 2, n)
-		s.reply(t, 1, 0, n)
-		s.confirm(t)
-		require.Zero(t, s.event(t).Guarded)
-	})
-}
-
 // A full ring buffer loses the event, not the verdict.
 func TestRingFull(t *testing.T) {
 	rigs(t, func(t *testing.T, r *rig) {
@@ -700,4 +341,29 @@ func TestTimerFails(t *testing.T) {
 	})
 	require.NotZero(t, counted["timer_init"])
 	require.NotZero(t, counted["timer_start"])
+}
+
+// A second run takes over maps with a timer in them, and takes verdicts.
+func TestVerdictAfterAdoption(t *testing.T) {
+	needRoot(t)
+	for _, second := range []bool{false, true} {
+		t.Run(fmt.Sprintf("without timer %v", second), func(t *testing.T) {
+			opt := Options{PinPath: pinFolder(t)}
+			r := newRigOn(t, opt)
+			for _, opt.WithoutTimer = range []bool{false, second, false} {
+				r.o.Close()
+				r.o = loadForTest(t, opt)
+				require.True(t, r.o.Adopted)
+				require.Equal(t, !opt.WithoutTimer, r.o.Timer)
+				r.listen(t)
+				s := r.scenario(t, 0)
+				s.warm(t)
+				for range 3 {
+					s.round(t, 0, 1)
+				}
+				s.confirm(t)
+				require.EqualValues(t, EventVerdict, s.event(t).Kind)
+			}
+		})
+	}
 }
