@@ -161,6 +161,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"announcer", e.announcer.Run},
 		{"duplicates", e.runDuplicates},
 		{"prober", d.prober.Run},
+		{"confirm", d.confirm},
 		{"engine", e.run},
 		{"server", server.Run},
 		{"watchdog", notify.Run},

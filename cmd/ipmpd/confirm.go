@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/detect/probe"
+)
+
+// confirm is for kernels that refuse bpf_timer (PREEMPT_RT): it confirms suspicions once a round,
+// on a real-time thread, for the case that no further answered round comes to do it
+// (detection.md section 2). With timers it has nothing to do.
+func (d *daemon) confirm(ctx context.Context) error {
+	if d.objects.Timer {
+		<-ctx.Done()
+		return nil
+	}
+	least := mostTick
+	members := 0
+	for i := range d.cfg.Groups {
+		least = min(least, d.cfg.Groups[i].Interval())
+		members += len(d.cfg.Groups[i].Interfaces)
+	}
+	instances := d.objects.Instances()[:bpf.InstanceNumber(members, 0)]
+	return probe.RealtimeThread(d.realtime, d.warn, func() error {
+		for ctx.Err() == nil {
+			pause(least)
+			for i := range instances {
+				if atomic.LoadUint32(&instances[i].Suspect) == 0 {
+					continue
+				}
+				if err := d.objects.Confirm(i); err != nil {
+					d.log.Error("a suspicion was not confirmed", "error", err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// pause sleeps on the calling thread; Go's own sleep is a millisecond at least.
+func pause(t time.Duration) {
+	ts := unix.NsecToTimespec(t.Nanoseconds())
+	// A signal ends it early, which does no harm.
+	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
+}
