@@ -25,12 +25,18 @@ func newRunCommand() *cobra.Command {
 			for _, w := range warnings {
 				log.Warn(w.String())
 			}
-			d, err := openDaemon(cfg, globalsOf(cmd), log)
-			if err != nil {
+			if err := checkRights(); err != nil {
 				return err
 			}
+			d, err := openDaemon(cfg, globalsOf(cmd), log)
+			if err != nil {
+				return advised(err)
+			}
 			defer d.close()
-			return d.run(cmd.Context())
+			if err := d.run(cmd.Context()); err != nil {
+				return advised(err)
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", defaultConfig, "configuration `FILE`")
