@@ -27,10 +27,11 @@ func hostState(t *testing.T, l *lab.Lab) string {
 	t.Helper()
 	var b strings.Builder
 	require.NoError(t, l.InHost(func() error {
-		commands := []string{"ip -d addr", "ip -d -4 route show table all", "ip -d -6 route show table all",
+		commands := []string{"ip addr", "ip -d -4 route show table all", "ip -d -6 route show table all",
 			"ip -d nexthop", "ip neigh", "ip rule", "ip maddr", "tc qdisc"}
 		for _, m := range l.Members {
-			commands = append(commands, "tc filter show dev "+m.Name+" ingress", "tc filter show dev "+m.Name+" egress")
+			commands = append(commands, "ip -d link show dev "+m.Name,
+				"tc filter show dev "+m.Name+" ingress", "tc filter show dev "+m.Name+" egress")
 		}
 		for _, c := range commands {
 			words := strings.Fields(c)
@@ -74,7 +75,7 @@ func settled(t *testing.T, l *lab.Lab) {
 	last := ""
 	l.Require(t, "a host that rests", 20*time.Second, func() (bool, error) {
 		now := hostState(t, l)
-		same := now == last && !strings.Contains(now, "tentative")
+		same := now == last && !strings.Contains(now, "tentative") && strings.Count(now, "inet6 fe80::") >= len(l.Members)
 		last = now
 		return same, nil
 	})
