@@ -65,6 +65,13 @@ func TestARPFilter(t *testing.T) {
 		}
 		require.NoError(t, r.o.DeleteOwner(owned))
 		require.Equal(t, everybody, answers(request))
+
+		// A test address: elsewhere it would draw the probe replies of a failed member there.
+		require.NoError(t, r.o.FixOwner(owned, r.number(2)))
+		require.Equal(t, []int{2}, answers(request), "test address of a failed member")
+		ChangeWord(r.track(0), r.bit(2), 0)
+		require.Equal(t, []int{2}, answers(request), "test address")
+		require.NoError(t, r.o.DeleteOwner(owned))
 	})
 }
 

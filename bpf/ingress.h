@@ -196,7 +196,7 @@ __noinline int ipmp_arp_elsewhere(__u32 number, __u32 address)
 	if (!track)
 		return 0;
 	usable = (__u32)track->word;
-	if (usable & (1U << (member->bit & 31)))
+	if (owner->fixed || usable & (1U << (member->bit & 31)))
 		return owner->member != number;
 	bit = first_survivor(owner->member * IPMP_FAMILIES + IPMP_IPV4, usable);
 	if (!bit)

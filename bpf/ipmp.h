@@ -16,7 +16,7 @@
 
 /* Raise it with every change of a map's layout: pins of another layout are not adopted. */
 enum ipmp_layout {
-	IPMP_LAYOUT = 1,
+	IPMP_LAYOUT = 2,
 };
 
 enum ipmp_limit {
@@ -31,6 +31,7 @@ enum ipmp_limit {
 	IPMP_TARGETS = 16,
 	IPMP_TESTS = 8, /* test addresses of one family of one member */
 	IPMP_ADDRESSES = 4096,
+	IPMP_OWNERS = 6144, /* data addresses, and the test addresses of all members */
 	IPMP_MAC = 6,
 	IPMP_CPUS = 256,
 };
@@ -175,13 +176,15 @@ struct ipmp_survivors {
 _Static_assert(sizeof(struct ipmp_survivors) == 72, "ipmp_survivors");
 
 /*
- * Map "owners" (hash), by IPv4 data address in network order: the member that answers ARP for
- * it. When the owner is not usable it is the first usable of the owner's survivors, so that a
- * verdict flips it. Go writes.
+ * Map "owners" (hash), by IPv4 address in network order: the member that answers ARP for it. When
+ * the owner of a data address is not usable it is the first usable of the owner's survivors, so
+ * that a verdict flips it. A test address is fixed: answered elsewhere, it would draw the probe
+ * replies of a failed member there, and the member could never be found good again. Go writes.
  */
 struct ipmp_owner {
 	__u16 member;
-	__u16 pad;
+	__u8 fixed;
+	__u8 pad;
 };
 
 /* Map "traffic" (per CPU), by member number. Kernel writes. */

@@ -103,6 +103,14 @@ func (o *Objects) SetOwner(a netip.Addr, member int) error {
 	return nil
 }
 
+// FixOwner makes a member the one that answers ARP for an IPv4 test address, usable or not.
+func (o *Objects) FixOwner(a netip.Addr, member int) error {
+	if err := o.maps["owners"].Put(ownerKey(a), Owner{Member: uint16(member), Fixed: 1}); err != nil {
+		return fmt.Errorf("fix owner of %s: %w", a, err)
+	}
+	return nil
+}
+
 // DeleteOwner lets every member answer for an address again.
 func (o *Objects) DeleteOwner(a netip.Addr) error {
 	err := o.maps["owners"].Delete(ownerKey(a))

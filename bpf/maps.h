@@ -47,7 +47,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, IPMP_ADDRESSES);
+	__uint(max_entries, IPMP_OWNERS);
 	__type(key, __be32);
 	__type(value, struct ipmp_owner);
 } owners SEC(".maps");

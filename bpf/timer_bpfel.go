@@ -95,7 +95,7 @@ const (
 type timerIpmpLayout uint32
 
 const (
-	timerIpmpLayoutIPMP_LAYOUT timerIpmpLayout = 1
+	timerIpmpLayoutIPMP_LAYOUT timerIpmpLayout = 2
 )
 
 type timerIpmpLimit uint32
@@ -112,6 +112,7 @@ const (
 	timerIpmpLimitIPMP_TARGETS       timerIpmpLimit = 16
 	timerIpmpLimitIPMP_TESTS         timerIpmpLimit = 8
 	timerIpmpLimitIPMP_ADDRESSES     timerIpmpLimit = 4096
+	timerIpmpLimitIPMP_OWNERS        timerIpmpLimit = 6144
 	timerIpmpLimitIPMP_MAC           timerIpmpLimit = 6
 	timerIpmpLimitIPMP_CPUS          timerIpmpLimit = 256
 )
@@ -130,7 +131,8 @@ type timerIpmpMember struct {
 type timerIpmpOwner struct {
 	_      structs.HostLayout
 	Member uint16
-	Pad    uint16
+	Fixed  uint8
+	Pad    uint8
 }
 
 type timerIpmpPayload struct {

@@ -31,6 +31,7 @@ func (e *engine) begin(cfg *config.Config) {
 	for _, u := range e.units {
 		for _, m := range u.members {
 			e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
+			e.publishTests(m)
 			e.carriers[m.number].Store(upness(m.link == group.LinkUp))
 		}
 		e.retarget(u, s)
@@ -107,6 +108,11 @@ func (e *engine) forget(members int) {
 	for _, u := range e.units {
 		for _, a := range u.cfg.Addresses {
 			delete(owners, a.Prefix.Addr())
+		}
+		for _, m := range u.members {
+			for _, p := range m.cfg.Test {
+				delete(owners, p.Addr())
+			}
 		}
 	}
 	for ip := range owners {

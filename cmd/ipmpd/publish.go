@@ -46,6 +46,15 @@ func (e *engine) publishSurvivors(u *unit) {
 	}
 }
 
+// publishTests fixes who answers ARP for test addresses: their own member, usable or not.
+func (e *engine) publishTests(m *member) {
+	for _, p := range m.cfg.Test {
+		if p.Addr().Is4() {
+			e.warnIf(e.objects.FixOwner(p.Addr(), m.number))
+		}
+	}
+}
+
 func (e *engine) publishOwners(u *unit) {
 	owners := u.placed()
 	for i, a := range u.cfg.Addresses {
