@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,18 +107,42 @@ func TestDuplicateCheckOff(t *testing.T) {
 	require.NotContains(t, logOf(t, d), "address-duplicate")
 }
 
-// A group without interfaces has nobody to ask; the first one that appears is asked.
+// A group without interfaces, or without link, has nobody to ask; the first one that can be asked is.
 func TestDuplicateWhenAMemberAppears(t *testing.T) {
-	l, binary := startLab(t, lab.Options{})
-	require.NoError(t, l.Peer.AddAddr("eth0", taken...))
-	for _, m := range l.Members {
-		require.NoError(t, m.Delete())
+	for _, row := range []struct {
+		name       string
+		take, give func(*lab.Member) error
+	}{
+		{"missing", (*lab.Member).Delete, (*lab.Member).Recreate},
+		{"no link", func(m *lab.Member) error { _, err := m.CutCarrier(); return err }, (*lab.Member).Repair},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			l, binary := startLab(t, lab.Options{})
+			require.NoError(t, l.Peer.AddAddr("eth0", taken...))
+			for _, m := range l.Members {
+				require.NoError(t, row.take(m))
+			}
+			d := startDaemon(t, l, binary, duplicateConfig(true))
+			until(t, l, d, "start", func(g lab.GroupStatus) bool { return addressesOf(g) == nothingYet })
+			l.Require(t, "ready all the same", 5*time.Second, func() (bool, error) {
+				return strings.Contains(logOf(t, d), "msg=ready"), nil
+			})
+			for _, m := range l.Members {
+				require.NoError(t, row.give(m))
+			}
+			until(t, l, d, "the others in use", func(g lab.GroupStatus) bool {
+				free, held := 0, 0
+				for _, a := range g.Addresses {
+					switch {
+					case a.State == "up" && a.Interface != "" && !slices.Contains(taken, a.Address):
+						free++
+					case a.State == "down" && a.Interface == "" && slices.Contains(taken, a.Address):
+						held++
+					}
+				}
+				return free == 2 && held == 2
+			})
+			require.Empty(t, owners(t, l))
+		})
 	}
-	d := startDaemon(t, l, binary, duplicateConfig(true))
-	until(t, l, d, "start", func(g lab.GroupStatus) bool { return addressesOf(g) == nothingYet })
-	for _, m := range l.Members {
-		require.NoError(t, m.Recreate())
-	}
-	until(t, l, d, "the others in use", func(g lab.GroupStatus) bool { return addressesOf(g) == takenFree })
-	require.Empty(t, owners(t, l))
 }
