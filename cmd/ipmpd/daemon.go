@@ -47,7 +47,8 @@ type daemon struct {
 	applier  *addr.Applier
 	prober   *probe.Prober
 	question *probe.Questions
-	carrier  *netstate.Carrier
+	carrier  func(ifindex int) (up bool, err error)
+	lockless bool // carrier does not wait for RTNL
 	links    *netstate.LinkEvents
 	engine   *engine
 	realtime probe.Realtime
@@ -93,10 +94,9 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.defers(func() { _ = d.applier.Close() })
-	if d.carrier, err = netstate.OpenCarrier(); err != nil {
+	if err = d.openCarrier(); err != nil {
 		return nil, err
 	}
-	d.defers(func() { _ = d.carrier.Close() })
 	if d.links, err = netstate.OpenLinkEvents(0); err != nil {
 		return nil, err
 	}
@@ -121,6 +121,25 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
 	return d, nil
+}
+
+// openCarrier chooses how carriers are asked for: by a BPF program that waits for nobody, or, where
+// the kernel is too old for it, by netlink, which waits for RTNL.
+func (d *daemon) openCarrier() error {
+	program, err := bpf.OpenCarrier()
+	if err == nil {
+		d.defers(func() { _ = program.Close() })
+		d.carrier, d.lockless = program.Ask, true
+		return nil
+	}
+	d.log.Info("carriers are asked for by netlink", "reason", err)
+	c, err := netstate.OpenCarrier()
+	if err != nil {
+		return err
+	}
+	d.defers(func() { _ = c.Close() })
+	d.carrier = c.Ask
+	return nil
 }
 
 func (d *daemon) defers(f func()) { d.closers = append(d.closers, f) }
@@ -151,7 +170,7 @@ func (d *daemon) run(ctx context.Context) error {
 	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
 	asker := &probe.Asker{
 		Questions: d.question, Realtime: d.realtime, Warn: d.warn,
-		Carrier: d.carrier.Ask, Answer: e.onCarrier, Failed: e.onNoCarrier}
+		Carrier: d.carrier, Answer: e.onCarrier, Failed: e.onNoCarrier}
 	tasks := []task{
 		{"journal", e.journal.Run},
 		{"watcher", d.watcher.Run},
@@ -216,6 +235,9 @@ func (d *daemon) version() control.Version {
 	features := []string{"ring buffer", "resilient nexthop groups"}
 	if d.objects.Timer {
 		features = append(features, "bpf_timer")
+	}
+	if d.lockless {
+		features = append(features, "carrier without RTNL")
 	}
 	if d.objects.Adopted {
 		features = append(features, "adopted maps")
