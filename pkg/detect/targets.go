@@ -15,6 +15,7 @@ const (
 	leastDeadRun   = 10                      // void rounds
 	askEvery       = int64(30 * time.Second)
 	askAtMost      = int64(100 * time.Millisecond)
+	askUnknown     = int64(time.Second)
 	autoARP        = 100 * time.Millisecond // 10 a second: switches shut a port at 15
 )
 
@@ -100,6 +101,7 @@ func RoundInterval(m Mode, interval time.Duration, kinds []Kind) time.Duration {
 type TargetState struct {
 	Addr    netip.Addr
 	VoidRun uint32 // rounds in a row that nobody answered; 0 while it is not in rotation
+	Unknown bool   // its MAC is not known, so that echoes cannot be sent
 }
 
 // Rotation keeps dead targets out of the rounds: with one of two dead, every other round is void and
@@ -137,7 +139,9 @@ func (r *Rotation) InRotation(now int64, misses int, targets []TargetState) []ne
 }
 
 // AskAgain is the targets whose MAC is to be asked for now: after `misses` void rounds (at most ten
-// times a second) and every 30 s. A gateway may have got another one. detection.md section 3.
+// times a second), every second while it is not known (there are no rounds then; at a start the
+// first question may go out before the interface can be answered) and every 30 s. A gateway may
+// have got another one. detection.md section 3.
 func (r *Rotation) AskAgain(now int64, misses int, targets []TargetState) (ask []netip.Addr) {
 	if r.asked == nil {
 		r.asked = map[netip.Addr]int64{}
@@ -145,8 +149,11 @@ func (r *Rotation) AskAgain(now int64, misses int, targets []TargetState) (ask [
 	for _, t := range targets {
 		last, ever := r.asked[t.Addr]
 		wait := askEvery
-		if t.VoidRun >= uint32(misses) {
+		switch {
+		case t.VoidRun >= uint32(misses):
 			wait = askAtMost
+		case t.Unknown:
+			wait = askUnknown
 		}
 		if !ever || now-last >= wait {
 			r.asked[t.Addr] = now

@@ -84,7 +84,7 @@ func TestRoundInterval(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	both := addrs("192.0.2.1", "192.0.2.2")
-	states := func(a, b uint32) []TargetState { return []TargetState{{both[0], a}, {both[1], b}} }
+	states := func(a, b uint32) []TargetState { return []TargetState{{Addr: both[0], VoidRun: a}, {Addr: both[1], VoidRun: b}} }
 	r := &Rotation{}
 	require.Equal(t, both, r.InRotation(0, 3, states(0, 9)))
 	require.Equal(t, both, r.InRotation(1, 3, states(10, 10)), "if none answers it is not the targets")
@@ -99,11 +99,15 @@ func TestRotation(t *testing.T) {
 // detection.md section 3: target MACs are asked for again after `misses` void rounds and every 30 s.
 func TestAskAgain(t *testing.T) {
 	one := addrs("192.0.2.1")
-	state := func(void uint32) []TargetState { return []TargetState{{one[0], void}} }
+	state := func(void uint32) []TargetState { return []TargetState{{Addr: one[0], VoidRun: void}} }
 	r := &Rotation{}
 	require.Equal(t, one, r.AskAgain(0, 3, state(0)))
 	require.Empty(t, r.AskAgain(29_999*ms, 3, state(2)))
 	require.Equal(t, one, r.AskAgain(30_000*ms, 3, state(2)))
 	require.Empty(t, r.AskAgain(30_099*ms, 3, state(3)))
 	require.Equal(t, one, r.AskAgain(30_100*ms, 3, state(3)))
+
+	unknown := []TargetState{{Addr: one[0], Unknown: true}}
+	require.Empty(t, r.AskAgain(31_099*ms, 3, unknown))
+	require.Equal(t, one, r.AskAgain(31_100*ms, 3, unknown))
 }
