@@ -12,12 +12,16 @@ import (
 
 	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/control"
+	"github.com/ipmpd/ipmpd/pkg/detect"
 	"github.com/ipmpd/ipmpd/pkg/group"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
 )
 
 // retryDuplicate is when an address that somebody else has is asked for again; tests do not wait as long.
 var retryDuplicate = 30 * time.Second
+
+// portTime is what the port of a switch may take to forward after its link is up.
+const portTime = 2 * time.Second
 
 // held is a data address that is on no interface, because nobody knows yet whether it is free
 // (contract section 3, duplicate-check).
@@ -41,9 +45,18 @@ type duplicateCheck struct {
 	first  bool // the one of the start
 }
 
+// heldAddress is a data address, or, with index -1, a test address. Those are in use all the same, as
+// detection does not wait; that somebody else has one is told.
 type heldAddress struct {
-	u     *unit
-	index int // into the group's addresses
+	u      *unit
+	index  int // into the group's addresses
+	prefix netip.Prefix
+}
+
+// testAddress is one that nobody has been asked for yet.
+type testAddress struct {
+	m      *member
+	prefix netip.Prefix
 }
 
 func newFirstUse() firstUse {
@@ -59,6 +72,13 @@ func (e *engine) hold(u *unit, s *netstate.Snapshot) {
 	here := map[netip.Addr]bool{}
 	for _, a := range s.Addresses {
 		here[a.Prefix.Addr()] = true
+	}
+	for _, m := range u.members {
+		for _, p := range m.cfg.Test {
+			if !here[p.Addr()] {
+				u.unasked = append(u.unasked, testAddress{m, p})
+			}
+		}
 	}
 	for i, a := range u.cfg.Addresses {
 		if ip := a.Prefix.Addr(); !here[ip] {
@@ -86,20 +106,38 @@ func (u *unit) inUse(owners []int) []int {
 // placed says where the addresses that are in use are.
 func (u *unit) placed() []int { return u.inUse(u.state.Placement().Owners) }
 
-// askFirst asks for the held addresses whose turn it is: those of an owner with link, as nobody hears
-// the question otherwise. It returns whether there are any.
+// heard: a question on a member reaches others. A link that came up a moment ago may end at a port
+// that does not forward yet, unless probes are answered.
+func (e *engine) heard(u *unit, m *member, ip netip.Addr) bool {
+	if m.link != group.LinkUp {
+		return false
+	}
+	state, _, _ := u.tracker.State(m.number, detect.Family(group.FamilyOf(netip.PrefixFrom(ip, ip.BitLen()))))
+	return m.linkAt == 0 || state == detect.OK || monotonic()-m.linkAt >= portTime.Nanoseconds()
+}
+
+// askFirst asks for the held addresses whose turn it is: those of an owner whose questions are heard.
+// It returns whether there are any.
 func (e *engine) askFirst(first bool) bool {
 	c := &duplicateCheck{first: first}
 	now := time.Now()
+	ask := func(m *member, a heldAddress) {
+		c.claims = append(c.claims, addr.Claim{Link: m.ifindex, MAC: m.mac, Address: a.prefix.Addr()})
+		c.of = append(c.of, a)
+	}
 	for _, u := range e.units {
+		for _, test := range u.unasked {
+			if e.heard(u, test.m, test.prefix.Addr()) {
+				ask(test.m, heldAddress{u, -1, test.prefix})
+			}
+		}
 		for i, h := range u.held {
 			if h == nil || h.asking || now.Before(h.again) {
 				continue
 			}
-			if owner := u.state.Owner(i); owner >= 0 && u.members[owner].link == group.LinkUp {
-				m := u.members[owner]
-				c.claims = append(c.claims, addr.Claim{Link: m.ifindex, MAC: m.mac, Address: u.cfg.Addresses[i].Prefix.Addr()})
-				c.of = append(c.of, heldAddress{u, i})
+			prefix := u.cfg.Addresses[i].Prefix
+			if owner := u.state.Owner(i); owner >= 0 && e.heard(u, u.members[owner], prefix.Addr()) {
+				ask(u.members[owner], heldAddress{u, i, prefix})
 			}
 		}
 	}
@@ -115,7 +153,14 @@ func (e *engine) askFirst(first bool) bool {
 		return false // many are under way; housekeeping comes here again
 	}
 	for _, a := range c.of {
-		a.u.held[a.index].asking = true
+		if a.index >= 0 {
+			a.u.held[a.index].asking = true
+		}
+	}
+	for _, u := range e.units {
+		u.unasked = slices.DeleteFunc(u.unasked, func(t testAddress) bool {
+			return slices.ContainsFunc(c.of, func(a heldAddress) bool { return a.index < 0 && a.prefix == t.prefix })
+		})
 	}
 	return true
 }
@@ -153,6 +198,9 @@ func (e *engine) checked(c *duplicateCheck, found map[netip.Addr]addr.MAC, err e
 			e.taken(a, claim, mac)
 			continue
 		}
+		if a.index < 0 {
+			continue
+		}
 		h, owner := a.u.held[a.index], a.u.state.Owner(a.index)
 		h.asking = false
 		if err == nil && (owner < 0 || a.u.members[owner].ifindex != claim.Link || a.u.members[owner].link != group.LinkUp) {
@@ -164,7 +212,7 @@ func (e *engine) checked(c *duplicateCheck, found map[netip.Addr]addr.MAC, err e
 		a.u.held[a.index] = nil
 		if h.by != (addr.MAC{}) {
 			e.event(control.Event{Event: control.EventAddressMoved, Group: a.u.cfg.Name, Interface: a.u.memberName(owner),
-				Address: a.u.cfg.Addresses[a.index].Prefix.String(), Detail: "from nowhere: nobody else has it any more"})
+				Address: a.prefix.String(), Detail: "from nowhere: nobody else has it any more"})
 		}
 	}
 	for _, u := range e.units {
@@ -183,16 +231,18 @@ func (e *engine) checked(c *duplicateCheck, found map[netip.Addr]addr.MAC, err e
 
 // taken is an address that somebody else has; that is told once.
 func (e *engine) taken(a heldAddress, claim addr.Claim, mac addr.MAC) {
-	h := a.u.held[a.index]
-	h.asking, h.again = false, time.Now().Add(retryDuplicate)
-	if h.by == mac {
-		return
+	if a.index >= 0 {
+		h := a.u.held[a.index]
+		h.asking, h.again = false, time.Now().Add(retryDuplicate)
+		if h.by == mac {
+			return
+		}
+		h.by = mac
 	}
-	h.by = mac
 	name := ""
 	if _, m := e.findLink(claim.Link); m != nil {
 		name = m.cfg.Name
 	}
 	e.event(control.Event{Event: control.EventAddressDuplicate, Group: a.u.cfg.Name, Interface: name,
-		Address: a.u.cfg.Addresses[a.index].Prefix.String(), Detail: net.HardwareAddr(mac[:]).String()})
+		Address: a.prefix.String(), Detail: net.HardwareAddr(mac[:]).String()})
 }

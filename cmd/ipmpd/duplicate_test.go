@@ -98,6 +98,33 @@ func TestDuplicateIsNotAdded(t *testing.T) {
 	require.Equal(t, "hme1 hme1 ", owners(t, l))
 }
 
+// A test address that somebody else has is told, and used: detection does not wait.
+func TestDuplicateTestAddress(t *testing.T) {
+	l, binary := startLab(t, lab.Options{})
+	require.NoError(t, l.Peer.AddAddr("eth0", "192.0.2.12/24", "2001:db8::11/64"))
+	d := startDaemon(t, l, binary, duplicateConfig(true))
+	until(t, l, d, "all in use", func(g lab.GroupStatus) bool { return addressesOf(g) == allInUse })
+	var events []string
+	for line := range strings.Lines(logOf(t, d)) {
+		if strings.Contains(line, "address-duplicate") {
+			_, fields, _ := strings.Cut(line, "group=")
+			events = append(events, fields)
+		}
+	}
+	peer, err := l.Peer.Link("eth0")
+	require.NoError(t, err)
+	mac := peer.Attrs().HardwareAddr.String()
+	require.ElementsMatch(t, []string{
+		"unrealgrp1 interface=hme0 family=\"\" address=2001:db8::11/64 detail=" + mac + "\n",
+		"unrealgrp1 interface=hme1 family=\"\" address=192.0.2.12/24 detail=" + mac + "\n",
+	}, events)
+	for i, test := range []string{"2001:db8::11/64", "192.0.2.12/24"} {
+		on, err := l.Host.Addresses(l.Members[i].Name)
+		require.NoError(t, err)
+		require.Contains(t, on, netip.MustParsePrefix(test))
+	}
+}
+
 func TestDuplicateCheckOff(t *testing.T) {
 	l, binary := startLab(t, lab.Options{})
 	require.NoError(t, l.Peer.AddAddr("eth0", taken...))
@@ -142,6 +169,7 @@ func TestDuplicateWhenAMemberAppears(t *testing.T) {
 				}
 				return free == 2 && held == 2
 			})
+			require.NoError(t, d.WaitReady(10*time.Second), "probes begin when they can, not half a minute later")
 			require.Empty(t, owners(t, l))
 		})
 	}

@@ -231,7 +231,7 @@ func (e *engine) linkChanged(n *linkNews) {
 		return
 	}
 	u.askUntil = n.at + askFor.Nanoseconds()
-	m.link = link
+	m.link, m.linkAt = link, n.at
 	found := u.tracker.Link(n.at, m.number, n.up)
 	how := &origin{from: n.at, verdict: n.at, fired: n.fired}
 	if n.up {

@@ -60,6 +60,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 	if m.ifindex == 0 {
 		return
 	}
+	m.linkAt = monotonic()
 	e.attach(u, m)
 	e.step(u, group.PresenceChanged{Member: m.index, Exists: true}, nil)
 	e.step(u, group.LinkChanged{Member: m.index, Link: m.link}, nil)

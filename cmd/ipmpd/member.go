@@ -26,6 +26,9 @@ type member struct {
 	link      group.Link
 	linkLocal netip.Addr
 
+	// linkAt is when this run saw the link come up (CLOCK_MONOTONIC ns); 0: it was up at the start.
+	linkAt int64
+
 	attachment *bpf.Attachment
 	attachErr  string // logged already
 

@@ -28,6 +28,8 @@ type unit struct {
 	owners map[netip.Addr]int
 	// held are, by address, those that may not be used yet; nil: it is in use.
 	held []*held
+	// unasked are test addresses that are to be asked for once their member has link.
+	unasked []testAddress
 	// pending is the history entry whose steps have failed so far; 0: none.
 	pending uint64
 }
