@@ -140,12 +140,6 @@ func (e *engine) rotate(u *unit, family int) (changed bool) {
 	in := side.rotation.InRotation(now, u.cfg.Misses, states)
 	changed = !slices.Equal(in, side.rotating)
 	side.rotating = in
-	// One whose MAC nobody has told yet has no rounds that could be void; it is asked for as often.
-	for i := range states {
-		if side.macs[states[i].Addr] == (addr.MAC{}) {
-			states[i].VoidRun = max(states[i].VoidRun, uint32(u.cfg.Misses))
-		}
-	}
 	for _, t := range side.rotation.AskAgain(now, u.cfg.Misses, states) {
 		e.resolve(u, t)
 	}
