@@ -84,7 +84,9 @@ func TestRoundInterval(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	both := addrs("192.0.2.1", "192.0.2.2")
-	states := func(a, b uint32) []TargetState { return []TargetState{{Addr: both[0], VoidRun: a}, {Addr: both[1], VoidRun: b}} }
+	states := func(a, b uint32) []TargetState {
+		return []TargetState{{Addr: both[0], VoidRun: a}, {Addr: both[1], VoidRun: b}}
+	}
 	r := &Rotation{}
 	require.Equal(t, both, r.InRotation(0, 3, states(0, 9)))
 	require.Equal(t, both, r.InRotation(1, 3, states(10, 10)), "if none answers it is not the targets")
