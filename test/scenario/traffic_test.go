@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scenario
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/test/lab"
+	"github.com/ipmpd/ipmpd/test/lab/faults"
+	"github.com/ipmpd/ipmpd/test/lab/flow"
+)
+
+// traffic between the peer and the data address, and a flow that nothing cuts.
+type traffic struct {
+	s                  *scene
+	in, out, reference *flow.Flow
+	download           *flow.Download
+}
+
+// traffic starts, a packet each way every 100 us, and is there when it returns. It ends with the
+// test.
+func (s *scene) traffic() *traffic {
+	s.t.Helper()
+	return s.trafficEvery(100 * time.Microsecond)
+}
+
+func (s *scene) trafficEvery(interval time.Duration) *traffic {
+	s.t.Helper()
+	s.reached(lab.Data)
+	flows, err := flow.Start(
+		flow.Spec{Name: "in", From: s.Peer, To: s.Host, Source: lab.Peer, Destination: lab.Data, Interval: interval},
+		flow.Spec{Name: "out", From: s.Host, To: s.Peer, Source: lab.Data, Destination: lab.Peer, Interval: interval},
+		flow.Spec{Name: "reference", From: s.Peer, To: s.Router, Source: lab.Peer, Destination: lab.Router, Interval: interval},
+	)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { require.NoError(s.t, flows.Close()) })
+	tr := &traffic{s: s, in: flows.Flows[0], out: flows.Flows[1], reference: flows.Flows[2]}
+	tr.download, err = flow.StartDownload(flow.DownloadSpec{
+		Client: s.Host, Server: s.Peer, Source: lab.Data, Address: lab.Peer, Rate: 5_000_000})
+	require.NoError(s.t, err)
+	tr.flows(faults.Now())
+	return tr
+}
+
+// flows waits for steady traffic of every kind after a moment, CLOCK_MONOTONIC ns.
+func (tr *traffic) flows(since int64) {
+	tr.s.t.Helper()
+	bytes := tr.download.Bytes()
+	tr.s.wait("steady traffic", func() (bool, error) {
+		in, out, got := tr.in.ArrivedSince(since), tr.out.ArrivedSince(since), tr.download.Bytes()-bytes
+		if in < 200 || out < 200 || got < 1e6 {
+			return false, fmt.Errorf("in %d packets, out %d, download %d bytes", in, out, got)
+		}
+		return true, nil
+	})
+}
+
+// lossless requires that nothing was lost since a moment, but where this machine loses what nobody
+// has cut, too.
+func (tr *traffic) lossless(since int64) {
+	tr.s.t.Helper()
+	to := faults.Now()
+	tr.s.wait("the logs", func() (bool, error) { return faults.Now() > to+int64(50*time.Millisecond), nil })
+	in, out, reference := tr.in.Gap(since, to), tr.out.Gap(since, to), tr.reference.Gap(since, to)
+	if reference.Lost > 0 {
+		tr.s.t.Logf("not judged: the flow that nothing cuts lost %d packets", reference.Lost)
+		return
+	}
+	require.Positive(tr.s.t, in.Sent)
+	require.Positive(tr.s.t, out.Sent)
+	if in.Lost > 0 || out.Lost > 0 {
+		tr.s.t.Fatalf("lost %d of %d inbound, %d of %d outbound; longest gaps %v, %v", in.Lost, in.Sent, out.Lost, out.Sent, in.Longest, out.Longest)
+	}
+}
+
+// finish ends the download: the connection lives and what arrived is what was sent.
+func (tr *traffic) finish() {
+	tr.s.t.Helper()
+	_, err := tr.download.Finish(patience)
+	require.NoError(tr.s.t, err)
+}
