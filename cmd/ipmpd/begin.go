@@ -23,6 +23,7 @@ func (e *engine) begin(cfg *config.Config) {
 		number += len(u.members)
 		for _, m := range u.members {
 			m.look(s)
+			m.offline = e.journal.Offline(m.cfg.Name)
 		}
 		e.units = append(e.units, u)
 	}
@@ -71,7 +72,7 @@ func (u *unit) start(s *netstate.Snapshot) group.Start {
 	var st group.Start
 	on := map[int]int{}
 	for _, m := range u.members {
-		st.Members = append(st.Members, group.MemberStart{Exists: m.ifindex != 0, Link: m.link})
+		st.Members = append(st.Members, group.MemberStart{Exists: m.ifindex != 0, Link: m.link, Offline: m.offline})
 		if m.ifindex != 0 {
 			on[m.ifindex] = m.index
 		}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,6 +54,7 @@ type daemon struct {
 	engine   *engine
 	realtime probe.Realtime
 	closers  []func()
+	warned   sync.Map // texts
 }
 
 // openDaemon opens everything, in an order in which each failure leaves the host untouched: nothing
@@ -152,7 +154,12 @@ func (d *daemon) close() {
 	d.closers = nil
 }
 
-func (d *daemon) warn(err error) { d.log.Warn("real-time scheduling is not to be had", "error", err) }
+// warn of what the kernel does not permit, once for all real-time threads.
+func (d *daemon) warn(err error) {
+	if _, said := d.warned.LoadOrStore(err.Error(), true); !said {
+		d.log.Warn("real-time scheduling is not to be had", "error", err)
+	}
+}
 
 // task is one goroutine of the daemon.
 type task struct {

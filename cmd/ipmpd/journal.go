@@ -24,7 +24,8 @@ const (
 	retryWrite = 5 * time.Second
 )
 
-// journal is what the daemon remembers over restarts: for now, its history.
+// journal is what the daemon remembers over restarts: its history, and what the operator has taken
+// out of service.
 // Writing to the file is Run's work, so Add and Update never wait for a disk.
 // All methods may be called concurrently.
 type journal struct {
@@ -42,6 +43,9 @@ type journal struct {
 // both are logged.
 func openJournal(path string, log *slog.Logger) *journal {
 	j := &journal{path: path, log: log, dirty: make(chan struct{}, 1), state: loadState(path, log)}
+	if boot := bootID(); boot == "" || boot != j.state.Boot {
+		j.state.Boot, j.state.Offline = boot, nil
+	}
 	j.reserve()
 	j.touch() // the first write makes the reservation good
 	return j
@@ -95,6 +99,25 @@ func (j *journal) Update(id uint64, change func(*control.HistoryEntry)) bool {
 	j.state.History[i] = e.Clone()
 	j.touch()
 	return true
+}
+
+// SetOffline remembers that an interface is out of service, or no longer.
+func (j *journal) SetOffline(ifname string, offline bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	others := slices.DeleteFunc(slices.Clone(j.state.Offline), func(name string) bool { return name == ifname })
+	if offline {
+		others = append(others, ifname)
+	}
+	j.state.Offline = others
+	j.touch()
+}
+
+// Offline tells whether an interface is out of service by the operator's word.
+func (j *journal) Offline(ifname string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Contains(j.state.Offline, ifname)
 }
 
 // History returns the entries, newest last. They are the caller's to read,

@@ -238,3 +238,23 @@ func FuzzStateFile(f *testing.F) {
 		}
 	})
 }
+
+func TestOfflineOutlivesTheDaemonButNotTheBoot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	j := openJournal(path, slog.New(slog.DiscardHandler))
+	j.SetOffline("hme0", true)
+	j.SetOffline("hme0", true)
+	j.SetOffline("hme1", true)
+	j.SetOffline("hme1", false)
+	require.NoError(t, writeState(path, j.snapshot(true)))
+
+	j = openJournal(path, slog.New(slog.DiscardHandler))
+	require.True(t, j.Offline("hme0"))
+	require.False(t, j.Offline("hme1"))
+
+	s := j.snapshot(true)
+	s.Boot = "another"
+	require.NoError(t, writeState(path, s))
+	j = openJournal(path, slog.New(slog.DiscardHandler))
+	require.False(t, j.Offline("hme0"), "until reboot")
+}

@@ -54,6 +54,7 @@ func (e *engine) offline(u *unit, m *member, force bool) error {
 		return control.Refused(no.reason, "repeat with --force to do it all the same")
 	}
 	m.offline = true
+	e.journal.SetOffline(m.cfg.Name, true)
 	e.updateProbing()
 	return nil
 }
@@ -83,6 +84,7 @@ func (e *engine) finishOnlines() {
 			return false
 		}
 		err := e.step(p.u, group.Online{Member: p.m.index}, nil)
+		e.journal.SetOffline(p.m.cfg.Name, false)
 		for _, done := range p.done {
 			done <- err
 		}

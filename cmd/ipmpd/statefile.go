@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,18 @@ type State struct {
 	Layout  int                                `json:"layout"`
 	NextID  uint64                             `json:"next_id"`
 	History control.List[control.HistoryEntry] `json:"history"` // ids ascend
+	// Offline are the interfaces that were offline in the boot that Boot names: a reboot ends it.
+	Boot    string               `json:"boot"`
+	Offline control.List[string] `json:"offline"`
+}
+
+// bootID names this boot of the machine; nothing where it cannot be known.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
 }
 
 func emptyState() State { return State{Layout: stateLayout, NextID: 1} }

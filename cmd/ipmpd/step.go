@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/ipmpd/ipmpd/pkg/addr"
@@ -83,8 +84,12 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 			done.egress = from.verdict
 		}
 		// The batch sends every address once to everybody before it tells neighbours.
+		told := map[netip.Addr]bool{}
+		for _, a := range from.fired.announced[:min(r.Frames, len(from.fired.announced))] {
+			told[a.Address] = true
+		}
 		for i := range list {
-			list[i].Sent = i < r.Frames
+			list[i].Sent = told[list[i].Address]
 		}
 	}
 	if from != nil && len(list) > 0 {
