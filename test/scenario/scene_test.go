@@ -123,7 +123,8 @@ func stage(t *testing.T, c setup) *scene {
 	return s
 }
 
-// ready tells whether every family that has probes has answers: until it has, it follows the other.
+// ready tells whether every address is in use, which waits for the duplicate check, and every family
+// that has probes has answers: until it has, it follows the other.
 func (s *scene) ready() (bool, error) {
 	if s.daemon.Ended() {
 		return false, lab.Fatal(errors.New("ipmpd has ended"))
@@ -131,6 +132,11 @@ func (s *scene) ready() (bool, error) {
 	st, err := s.client.Status(s.context())
 	if err != nil {
 		return false, err
+	}
+	for _, a := range st.Groups[0].Addresses {
+		if a.State != "up" {
+			return false, fmt.Errorf("%s is %s", a.Address, a.State)
+		}
 	}
 	for _, i := range st.Groups[0].Interfaces {
 		for name, f := range i.Families {
