@@ -32,14 +32,39 @@ int ipmp_xdp(struct xdp_md *xdp)
 	return result == INGRESS_PASS ? XDP_PASS : XDP_DROP;
 }
 
+/*
+ * Only what may be ours is made linear: some drivers leave headers in fragments. Bulk data mostly
+ * has nothing but its headers in the linear part, and pulling more would copy its clones' headers
+ * too.
+ */
+static __always_inline bool worth_pulling(struct __sk_buff *skb)
+{
+	struct cursor c = {.pos = (void *)(long)skb->data, .end = (void *)(long)skb->data_end};
+	struct ipv6hdr *ip6;
+	struct iphdr *ip;
+	__be16 proto = 0;
+
+	if (!parse_ethernet(&c, &proto))
+		return true;
+	if (proto == bpf_htons(ETH_P_IP)) {
+		ip = take(&c, sizeof(*ip));
+		return !ip || ip->protocol == IPPROTO_ICMP;
+	}
+	if (proto == bpf_htons(ETH_P_IPV6)) {
+		ip6 = take(&c, sizeof(*ip6));
+		return !ip6 || ip6->nexthdr == IPPROTO_ICMPV6;
+	}
+	return proto == bpf_htons(ETH_P_ARP);
+}
+
 SEC("tc")
 int ipmp_ingress(struct __sk_buff *skb)
 {
 	bool tagged = skb->vlan_present && skb->vlan_tci & VLAN_ID_MASK;
 	enum ingress_result result;
 
-	/* Only what may be ours is made linear: some drivers leave headers in fragments. */
 	if (skb->data_end - skb->data < LINEAR_NEEDED && skb->len > skb->data_end - skb->data &&
+	    worth_pulling(skb) &&
 	    bpf_skb_pull_data(skb, skb->len < LINEAR_NEEDED ? skb->len : LINEAR_NEEDED))
 		count(IPMP_R_PULL);
 	result =

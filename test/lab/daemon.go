@@ -159,3 +159,13 @@ func (d *Daemon) Run(ctx context.Context, args ...string) (string, error) {
 	}
 	return stdout.String(), err
 }
+
+// PID of the running daemon; 0: it has not been started.
+func (d *Daemon) PID() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cmd == nil || d.cmd.Process == nil {
+		return 0
+	}
+	return d.cmd.Process.Pid
+}
