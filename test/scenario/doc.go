@@ -11,7 +11,7 @@
 //
 // A history entry that no scenario has expected fails its test at the end. Limits of waiting are
 // there to end a lost cause, never to judge speed: the benchmark does that. SOAK=60 lets what must
-// never cause a failover go on for a minute each, in place of 5 s.
+// never cause a failover go on for a minute each, in place of 3 s.
 //
 // There is nothing to import here.
 package scenario

@@ -34,6 +34,7 @@ type setup struct {
 	addresses []netip.Prefix               // nil: the seed's
 	atHome    string                       // home of all addresses; "": as the contract spreads them
 	prepare   func(t *testing.T, s *scene) // before the daemon starts
+	ready     func(s *scene) (bool, error) // nil: all that is probed answers
 }
 
 var (
@@ -113,7 +114,11 @@ func stage(t *testing.T, c setup) *scene {
 	s.daemon, err = s.Daemon(program, c.config(s.Lab))
 	require.NoError(t, err)
 	s.client = control.NewClient(s.daemon.Socket)
-	s.wait("everything that is probed to answer", s.ready)
+	ready := s.ready
+	if c.ready != nil {
+		ready = func() (bool, error) { return c.ready(s) }
+	}
+	s.wait("the daemon to be ready", ready)
 	s.news()
 	t.Cleanup(func() {
 		if !t.Failed() && !s.daemon.Ended() {
