@@ -27,6 +27,9 @@ func (e *engine) begin(cfg *config.Config) {
 		}
 		e.units = append(e.units, u)
 	}
+	for _, u := range e.units {
+		e.recall(u)
+	}
 	e.forget(number)
 	e.seatAll()
 	for _, u := range e.units {
@@ -72,7 +75,13 @@ func (u *unit) start(s *netstate.Snapshot) group.Start {
 	var st group.Start
 	on := map[int]int{}
 	for _, m := range u.members {
-		st.Members = append(st.Members, group.MemberStart{Exists: m.ifindex != 0, Link: m.link, Offline: m.offline})
+		ms := group.MemberStart{Exists: m.ifindex != 0, Link: m.link, Offline: m.offline}
+		for f, probed := range u.probed(m) {
+			if probed && m.leftFailed[f] {
+				ms.Health[f] = group.Failed
+			}
+		}
+		st.Members = append(st.Members, ms)
 		if m.ifindex != 0 {
 			on[m.ifindex] = m.index
 		}
@@ -91,6 +100,20 @@ func (u *unit) start(s *netstate.Snapshot) group.Start {
 		st.Owners = append(st.Owners, owner)
 	}
 	return st
+}
+
+// recall what a former run's words say of the same interfaces. A failover that its end has interrupted
+// is then finished at once, where a new verdict would have to wait until the members are armed.
+func (e *engine) recall(u *unit) {
+	for f := range bpf.Families {
+		word := bpf.ReadWord(&e.tracks[bpf.TrackNumber(u.slot, f)])
+		for _, m := range u.members {
+			was, err := e.objects.Member(m.number)
+			same := err == nil && m.ifindex != 0 && int(was.Ifindex) == m.ifindex &&
+				int(was.Group) == u.slot && int(was.Bit) == m.index
+			m.leftFailed[f] = same && word.Usable != 0 && word.Usable&(1<<m.index) == 0
+		}
+	}
 }
 
 // forget clears what a former run left in adopted maps for numbers that are used otherwise now:

@@ -38,6 +38,8 @@ type member struct {
 	// published is what the words say of it, as far as the engine knows: a verdict that has not
 	// reached the engine yet must not be undone.
 	published [bpf.Families]bool
+	// leftFailed: not usable in the words of a former run.
+	leftFailed [bpf.Families]bool
 	// armed is the limit that was written to each instance.
 	armed [bpf.Families]uint32
 }
