@@ -62,6 +62,7 @@ func (c *setup) config(l *lab.Lab) string {
 		tests = func(i int) []netip.Addr { return []netip.Addr{lab.TestAddr(i)} }
 	}
 	line("groups:\n  unrealgrp1:\n    detection-time: %s\n    flap-limit: 0", detection)
+	line("    duplicate-check: false") // half a second of each scene; cmd/ipmpd tests it
 	line("    targets: [%s]", join(targets, func(a netip.Addr) string { return quoted(a) }))
 	for _, g := range c.group {
 		line("    %s", g)
