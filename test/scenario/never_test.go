@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -103,6 +105,18 @@ func TestNeverAFailover(t *testing.T) {
 			s.answered()
 			s.pass(soak(s.t) / 5)
 		}},
+		{"this host is busy", lab.Options{}, func(s *scene) {
+			for range 2 * runtime.NumCPU() {
+				loop := exec.Command("sh", "-c", "while :; do :; done")
+				loop.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+				require.NoError(s.t, loop.Start())
+				defer func() {
+					require.NoError(s.t, loop.Process.Kill())
+					_ = loop.Wait() // killed
+				}()
+			}
+			s.pass(soak(s.t))
+		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := stage(t, setup{lab: row.lab, detection: 400 * time.Microsecond})
@@ -113,6 +127,27 @@ func TestNeverAFailover(t *testing.T) {
 			require.Empty(t, words(s.history()))
 		})
 	}
+}
+
+// TestDifferentLatency: a round that one member has answered is not yet missed by one whose way is
+// longer than a round.
+func TestDifferentLatency(t *testing.T) {
+	near, far := lab.CableOptions{TAP: true}, lab.CableOptions{TAP: true, Delay: 20 * time.Millisecond}
+	s := stage(t, setup{lab: lab.Options{Cables: []lab.CableOptions{near, far}}, detection: 40 * time.Millisecond})
+	s.at("hme0", lab.Data)
+	s.pass(soak(t))
+	s.answered()
+	require.Empty(t, words(s.history()))
+	i, _ := s.status("hme1")
+	require.Greater(t, time.Duration(*i.RTTP50NS), 40*time.Millisecond, "both ways are longer than a round")
+
+	require.NoError(t, s.Members[1].CutSilent())
+	s.expect("failover hme1")
+	require.NoError(t, s.Members[1].Repair())
+	s.expect("repair hme1")
+	require.NoError(t, s.Members[0].CutSilent())
+	s.expect("failover hme0")
+	s.at("hme1", lab.Data)
 }
 
 // answered waits until every member has an answer to a probe that was sent from now on.
