@@ -83,6 +83,29 @@ func TestEndAndStartAgain(t *testing.T) {
 	s.news()
 }
 
+// TestMeanwhile: what the former run knew of a member is not believed against what it shows now.
+func TestMeanwhile(t *testing.T) {
+	s := stage(t, setup{})
+	require.NoError(t, s.Members[0].CutSilent())
+	s.expect("failover hme0")
+	require.NoError(t, s.daemon.Stop())
+	require.NoError(t, s.Members[0].Repair())
+	require.NoError(t, s.Members[1].CutSilent())
+	require.NoError(t, s.daemon.Start())
+	s.at("hme0", lab.Data)
+	s.state("hme0", "ok")
+	s.state("hme1", "failed")
+	s.news()
+
+	require.NoError(t, s.daemon.Stop())
+	require.NoError(t, s.Members[1].Repair())
+	require.NoError(t, s.daemon.Start())
+	s.wait("the daemon to be ready", s.ready)
+	s.state("hme1", "ok")
+	s.at("hme0", lab.Data)
+	s.news()
+}
+
 // TestHistoryOutlivesTheDaemon: entries stay, and ids never repeat.
 func TestHistoryOutlivesTheDaemon(t *testing.T) {
 	s := stage(t, setup{})

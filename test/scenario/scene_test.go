@@ -33,6 +33,7 @@ type setup struct {
 	standby   string                       // name of the standby
 	addresses []netip.Prefix               // nil: the seed's
 	atHome    string                       // home of all addresses; "": as the contract spreads them
+	config    string                       // in place of the one that the above makes
 	prepare   func(t *testing.T, s *scene) // before the daemon starts
 	ready     func(s *scene) (bool, error) // nil: all that is probed answers
 }
@@ -45,7 +46,10 @@ var (
 func noTests(int) []netip.Addr     { return nil }
 func dualTests(i int) []netip.Addr { return []netip.Addr{lab.TestAddr(i), lab.TestAddr6(i)} }
 
-func (c *setup) config(l *lab.Lab) string {
+func (c *setup) text(l *lab.Lab) string {
+	if c.config != "" {
+		return c.config
+	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	detection, targets, addresses, tests := c.detection, c.targets, c.addresses, c.tests
@@ -112,7 +116,7 @@ func stage(t *testing.T, c setup) *scene {
 		c.prepare(t, s)
 	}
 	var err error
-	s.daemon, err = s.Daemon(program, c.config(s.Lab))
+	s.daemon, err = s.Daemon(program, c.text(s.Lab))
 	require.NoError(t, err)
 	s.client = control.NewClient(s.daemon.Socket)
 	ready := s.ready

@@ -52,6 +52,10 @@ func TestNoFailback(t *testing.T) {
 	require.False(t, i.Active)
 	require.False(t, g.Failback)
 	s.at("hme1", lab.Data)
+	require.NoError(t, s.daemon.Stop())
+	require.NoError(t, s.daemon.Start())
+	s.wait("the daemon to be ready", s.ready)
+	s.at("hme1", lab.Data)
 
 	require.NoError(t, s.Members[1].CutSilent())
 	s.expect("failover hme1")
