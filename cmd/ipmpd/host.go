@@ -3,6 +3,8 @@
 package main
 
 import (
+	"sync/atomic"
+
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/config"
 	"github.com/ipmpd/ipmpd/pkg/group"
@@ -53,6 +55,11 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 			m.attachment = nil
 		}
 		e.step(u, group.PresenceChanged{Member: m.index, Exists: false}, &origin{from: monotonic(), verdict: monotonic()})
+	}
+	// Rounds that the former interface missed are no evidence against this one.
+	m.epoch++
+	for f := range bpf.Families {
+		atomic.StoreUint32(&e.instances[bpf.InstanceNumber(m.number, f)].Limit, 0)
 	}
 	e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
 	e.carriers[m.number].Store(upness(m.link == group.LinkUp))

@@ -40,6 +40,8 @@ type member struct {
 	published [bpf.Families]bool
 	// leftFailed: not usable in the words of a former run.
 	leftFailed [bpf.Families]bool
+	// epoch is raised when another interface takes the place: it is armed anew.
+	epoch uint32
 	// armed is the limit that was written to each instance.
 	armed [bpf.Families]uint32
 }

@@ -136,6 +136,7 @@ func (t *Tracker) setLink(now int64, i *instance, link Link) []Finding {
 	}
 	if link == LinkUp && old == LinkDown {
 		i.linkUpAt = now
+		i.armedFrom = i.sample.Answered
 	}
 	if link != LinkDown || (i.state == Failed && i.cause == CauseLink) {
 		return nil
@@ -152,12 +153,13 @@ func (t *Tracker) setLink(now int64, i *instance, link Link) []Finding {
 }
 
 // arm sets the limits. A member is armed after `repair` answered rounds in the maps' generation: that
-// nothing is acknowledged yet is no verdict. detection.md section 1.
+// nothing is acknowledged yet is no verdict. What was missed without a link is no evidence against the
+// member once it has one. detection.md section 1.
 func (t *Tracker) arm() (out []Finding) {
 	for _, i := range t.order {
 		limit := uint32(0)
 		i.hopeless = false
-		if i.probed() && !i.sample.Disabled && i.sample.Answered-i.armedFrom >= uint64(t.settings.Repair) {
+		if i.probed() && !i.sample.Disabled && i.sample.Link != LinkDown && i.sample.Answered-i.armedFrom >= uint64(t.settings.Repair) {
 			n, can := Limit(t.settings.Misses, i.loss(), RoundsPerDay(t.settings.Interval))
 			i.hopeless = !can
 			limit = uint32(n)

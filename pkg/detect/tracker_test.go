@@ -106,6 +106,22 @@ func TestArming(t *testing.T) {
 	require.Zero(t, h.tracker.Limit(1, IPv4), "offline")
 }
 
+// What a member missed without a link is no evidence against it once it has one.
+func TestArmingWaitsForTheLink(t *testing.T) {
+	h := newHost(t, 2, nil)
+	h.samples[1].Link = LinkDown
+	h.run(100*time.Millisecond, 0)
+	require.Equal(t, 3, h.tracker.Limit(0, IPv4))
+	require.Zero(t, h.tracker.Limit(1, IPv4))
+	h.samples[1].Link = LinkUp
+	h.observe()
+	require.Zero(t, h.tracker.Limit(1, IPv4))
+	h.run(9*time.Millisecond, 0)
+	require.Zero(t, h.tracker.Limit(1, IPv4))
+	h.run(time.Millisecond, 0)
+	require.Equal(t, 3, h.tracker.Limit(1, IPv4), "and judged then, like any other")
+}
+
 // detection.md section 1: random loss raises the limit; at half of the probes status says so.
 func TestLossAwareLimit(t *testing.T) {
 	h := newHost(t, 2, nil)
