@@ -140,7 +140,7 @@ func (e *engine) adapt(u *unit, now int64, samples []detect.Sample) (changed boo
 			}
 		}
 		switch ev := side.adapt.Observe(now, detect.Load{
-			Ticks: track.Ticks, Skipped: track.Skipped, Policed: detect.PolicedShare(mine)}); ev {
+			Rounds: track.Ticks - track.Skipped, Late: track.Late, Policed: detect.PolicedShare(mine)}); ev {
 		case detect.AdaptNone:
 		case detect.AdaptPoliced:
 			e.event(control.Event{Event: control.EventTargetPoliced, Group: u.cfg.Name,

@@ -5,9 +5,9 @@ package detect
 import "time"
 
 const (
-	overloadShare  = 0.1 // of ticks skipped
+	overloadShare  = 0.1 // of rounds begun late
 	overloadWindow = int64(time.Second)
-	overloadTicks  = 10 // at least that many, whatever the window
+	overloadRounds = 10 // at least that many, whatever the window
 	mostFactor     = 64
 
 	calm      = int64(time.Minute)      // without overload, before the rounds are made faster
@@ -26,15 +26,17 @@ type AdaptEvent string
 // Events of Adapt; the last word is that of the contract.
 const (
 	AdaptNone     AdaptEvent = ""
-	AdaptOverload AdaptEvent = "overload"       // more than 10 % of ticks skipped over 1 s
+	AdaptOverload AdaptEvent = "overload"       // more than 10 % of rounds late over 1 s
 	AdaptFaster   AdaptEvent = "faster"         // calm again
 	AdaptPoliced  AdaptEvent = "target-policed" // slower rounds are lost less
 )
 
-// Load is what Adapt looks at: counters of probe.TrackSnapshot, and the loss of PolicedShare.
+// Load is what Adapt looks at: counters of probe.TrackSnapshot, and the loss of PolicedShare. One
+// long stall (a virtual machine that does not run) leaves out many ticks but is one late round: no
+// interval would have helped against it.
 type Load struct {
-	Ticks, Skipped uint64  // ever growing
-	Policed        float64 // 0: not policed
+	Rounds, Late uint64  // begun, and begun so late that ticks were left out; ever growing
+	Policed      float64 // 0: not policed
 }
 
 // Adapt lengthens the rounds of one track while the prober cannot hold them, and no longer than
@@ -46,7 +48,7 @@ type Adapt struct {
 
 	overload        int // factor, 0 is 1
 	since           int64
-	ticks, skipped  uint64
+	rounds, late    uint64
 	calmSince       int64
 	policed         int // factor, 0 is 1
 	policedBefore   float64
@@ -73,18 +75,18 @@ func (a *Adapt) Observe(now int64, l Load) AdaptEvent {
 }
 
 func (a *Adapt) observeOverload(now int64, l Load) AdaptEvent {
-	if a.since == 0 || l.Ticks < a.ticks || l.Skipped < a.skipped {
+	if a.since == 0 || l.Rounds < a.rounds || l.Late < a.late {
 		a.restart(now, l)
 		a.calmSince = now
 		return AdaptNone
 	}
-	ticks, skipped := l.Ticks-a.ticks, l.Skipped-a.skipped
-	if now-a.since < overloadWindow || ticks < overloadTicks {
+	rounds, late := l.Rounds-a.rounds, l.Late-a.late
+	if now-a.since < overloadWindow || rounds < overloadRounds {
 		return AdaptNone
 	}
 	a.restart(now, l)
 	factor := max(a.overload, 1)
-	if float64(skipped) > overloadShare*float64(ticks) {
+	if float64(late) > overloadShare*float64(rounds) {
 		a.calmSince = now
 		if factor >= mostFactor {
 			return AdaptNone
@@ -107,7 +109,7 @@ func (a *Adapt) observeOverload(now int64, l Load) AdaptEvent {
 }
 
 func (a *Adapt) restart(now int64, l Load) {
-	a.since, a.ticks, a.skipped = now, l.Ticks, l.Skipped
+	a.since, a.rounds, a.late = now, l.Rounds, l.Late
 }
 
 // observePolicing tries slower rounds where all members lose the same share. If fewer are lost then,

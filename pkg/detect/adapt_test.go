@@ -16,13 +16,13 @@ type path struct {
 	load  Load
 }
 
-// run for d in steps of 100 ms, with this share of ticks skipped; the events that came.
-func (p *path) run(d time.Duration, skipped float64) (events []AdaptEvent) {
+// run for d in steps of 100 ms, with this share of rounds late; the events that came.
+func (p *path) run(d time.Duration, late float64) (events []AdaptEvent) {
 	for range d / (100 * time.Millisecond) {
 		p.now += 100 * ms
 		ticks := uint64(100 * time.Millisecond / p.adapt.Interval())
-		p.load.Ticks += ticks
-		p.load.Skipped += uint64(skipped * float64(ticks))
+		p.load.Rounds += ticks
+		p.load.Late += uint64(late * float64(ticks))
 		if ev := p.adapt.Observe(p.now, p.load); ev != AdaptNone {
 			events = append(events, ev)
 		}
@@ -30,7 +30,7 @@ func (p *path) run(d time.Duration, skipped float64) (events []AdaptEvent) {
 	return events
 }
 
-// detection.md section 3: more than 10 % of ticks skipped over 1 s doubles the interval, 60 s without
+// detection.md section 3: more than 10 % of rounds late over 1 s doubles the interval, 60 s without
 // (10 s below 10 ms) halves it again; adapt: false only says so.
 func TestAdaptOverload(t *testing.T) {
 	for _, row := range []struct {
@@ -44,6 +44,17 @@ func TestAdaptOverload(t *testing.T) {
 		require.Equal(t, []AdaptEvent{AdaptFaster}, p.run(6*time.Second, 0))
 		require.Equal(t, row.interval, p.adapt.Interval())
 		require.Empty(t, p.run(2*row.calm, 0))
+	}
+}
+
+// A machine that stood still for a while has left out many ticks, but no interval helps against that.
+func TestAdaptStall(t *testing.T) {
+	p := &path{adapt: Adapt{Configured: 100 * time.Microsecond, Enabled: true}}
+	for range 20 {
+		require.Empty(t, p.run(time.Second, 0))
+		p.now += (200 * time.Millisecond).Nanoseconds()
+		p.load.Rounds++
+		p.load.Late++
 	}
 }
 

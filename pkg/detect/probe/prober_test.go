@@ -212,6 +212,8 @@ func TestUpdateLosesNoRound(t *testing.T) {
 	newest := atomic.LoadUint32(&w.tracks[0].Newest)
 	require.InDelta(t, float64(track.Begun), float64(newest-uint32(bpf.Window)+1), 2, "numbers in a row")
 	require.InDelta(t, float64(track.Ticks), float64(track.Begun+track.Skipped), 2)
+	require.LessOrEqual(t, track.Late, track.Skipped)
+	require.Equal(t, track.Skipped > 0, track.Late > 0)
 }
 
 // Numbers go on where a former run stopped.

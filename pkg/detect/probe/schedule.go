@@ -17,7 +17,7 @@ type trackState struct {
 
 	interval              atomic.Int64
 	begun, answered, void atomic.Uint64
-	ticks, skipped        atomic.Uint64
+	ticks, skipped, late  atomic.Uint64
 	lateness              ring
 	voidRun               [bpf.Targets]atomic.Uint32
 }
@@ -44,5 +44,8 @@ func (t *trackState) schedule(now, interval int64) bool {
 	t.next += ticks * interval
 	t.ticks.Add(uint64(ticks))
 	t.skipped.Add(uint64(ticks - 1))
+	if ticks > 1 {
+		t.late.Add(1)
+	}
 	return true
 }

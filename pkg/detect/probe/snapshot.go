@@ -59,6 +59,7 @@ type TrackSnapshot struct {
 	Void     uint64        // closed rounds that nobody answered
 	Ticks    uint64        // that were due, skipped ones too
 	Skipped  uint64        // ticks left out because the prober was late
+	Late     uint64        // rounds begun so late that ticks were left out before them
 	Lateness Quantiles     // of the last 1,000 ticks
 	// VoidRun is, by target, how many rounds in a row nobody answered.
 	VoidRun [bpf.Targets]uint32
@@ -133,6 +134,7 @@ func (p *Prober) TrackSnapshot(track int) (TrackSnapshot, bool) {
 		Void:     t.void.Load(),
 		Ticks:    t.ticks.Load(),
 		Skipped:  t.skipped.Load(),
+		Late:     t.late.Load(),
 		Lateness: t.lateness.quantiles(),
 	}
 	for i := range s.VoidRun {
