@@ -162,13 +162,23 @@ func (e *engine) askInterval() time.Duration {
 func (e *engine) handle(ev any) {
 	switch ev := ev.(type) {
 	case *verdictNews:
+		e.heardOf(ev.fired)
 		e.verdict(ev)
 	case *linkNews:
+		e.heardOf(ev.fired)
 		e.linkChanged(ev)
 	case *command:
 		e.command(ev)
 	case func():
 		ev()
+	}
+}
+
+// heardOf a batch that the fast path has fired, whatever becomes of the news: as long as one is not
+// known here, nothing is applied. News of a carrier may come when its interface is gone already.
+func (e *engine) heardOf(f *firing) {
+	if f != nil && f.result.Epoch > e.fired {
+		e.fired = f.result.Epoch
 	}
 }
 

@@ -73,9 +73,6 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	list := e.announcements(u, o, before, u.placed())
-	if from != nil && from.fired != nil && from.fired.result.Epoch > e.fired {
-		e.fired = from.fired.result.Epoch
-	}
 	fired := from != nil && from.fired != nil && !from.fired.result.Stale
 	if fired {
 		r := &from.fired.result
