@@ -5,7 +5,7 @@ package detect
 import "time"
 
 const (
-	overloadShare  = 0.1 // of rounds begun late
+	overloadShare  = 0.5 // of rounds begun late: fewer cost less than rounds twice as long
 	overloadWindow = int64(time.Second)
 	overloadRounds = 10 // at least that many, whatever the window
 	mostFactor     = 64
@@ -26,7 +26,7 @@ type AdaptEvent string
 // Events of Adapt; the last word is that of the contract.
 const (
 	AdaptNone     AdaptEvent = ""
-	AdaptOverload AdaptEvent = "overload"       // more than 10 % of rounds late over 1 s
+	AdaptOverload AdaptEvent = "overload"       // more than half of the rounds late over 1 s
 	AdaptFaster   AdaptEvent = "faster"         // calm again
 	AdaptPoliced  AdaptEvent = "target-policed" // slower rounds are lost less
 )

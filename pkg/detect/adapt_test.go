@@ -30,15 +30,15 @@ func (p *path) run(d time.Duration, late float64) (events []AdaptEvent) {
 	return events
 }
 
-// detection.md section 3: more than 10 % of rounds late over 1 s doubles the interval, 60 s without
+// detection.md section 3, but for docs/decisions/0006: more than half of the rounds late over 1 s doubles the interval, 60 s without
 // (10 s below 10 ms) halves it again; adapt: false only says so.
 func TestAdaptOverload(t *testing.T) {
 	for _, row := range []struct {
 		interval, calm time.Duration
 	}{{100 * time.Microsecond, 10 * time.Second}, {25 * time.Millisecond, time.Minute}} {
 		p := &path{adapt: Adapt{Configured: row.interval, Enabled: true}}
-		require.Empty(t, p.run(9100*time.Millisecond, 0.1), "10 %% is not more than 10 %%")
-		require.Equal(t, []AdaptEvent{AdaptOverload}, p.run(time.Second, 0.5))
+		require.Empty(t, p.run(9100*time.Millisecond, 0.5), "half is not more than half")
+		require.Equal(t, []AdaptEvent{AdaptOverload}, p.run(time.Second, 0.75))
 		require.Equal(t, 2*row.interval, p.adapt.Interval())
 		require.Empty(t, p.run(row.calm-3*time.Second, 0))
 		require.Equal(t, []AdaptEvent{AdaptFaster}, p.run(6*time.Second, 0))
@@ -60,13 +60,13 @@ func TestAdaptStall(t *testing.T) {
 
 func TestAdaptEnds(t *testing.T) {
 	p := &path{adapt: Adapt{Configured: 50 * time.Microsecond, Enabled: true}}
-	require.Len(t, p.run(time.Minute, 0.5), 6)
+	require.Len(t, p.run(time.Minute, 0.75), 6)
 	require.Equal(t, 64*50*time.Microsecond, p.adapt.Interval())
 }
 
 func TestAdaptOff(t *testing.T) {
 	p := &path{adapt: Adapt{Configured: time.Millisecond}}
-	require.Equal(t, []AdaptEvent{AdaptOverload}, p.run(1100*time.Millisecond, 0.5))
+	require.Equal(t, []AdaptEvent{AdaptOverload}, p.run(1100*time.Millisecond, 0.75))
 	require.Equal(t, time.Millisecond, p.adapt.Interval())
 }
 
