@@ -46,6 +46,10 @@ func (e *engine) begin(cfg *config.Config) {
 		e.publish(u)
 	}
 	e.updateProbing()
+	if e.objects.Adopted {
+		// The former run's programs are at work: a failover that its end interrupted is finished first.
+		e.apply()
+	}
 	// The words are right before any program looks at them.
 	for _, u := range e.units {
 		for _, m := range u.members {
