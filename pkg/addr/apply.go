@@ -153,7 +153,7 @@ func keepStranded(ops []Op, failures []Failure) (rest []Op, all []Failure) {
 
 func stranded(op *Op, failures []Failure) bool {
 	return op.Kind == DeleteAddress && slices.ContainsFunc(failures, func(f Failure) bool {
-		return f.Op.Kind == AddAddress && f.Op.Prefix.Addr() == op.Prefix.Addr()
+		return f.Op.Kind == AddAddress && f.Op.Prefix.Addr() == op.Prefix.Addr() && f.Op.Link != op.Link
 	})
 }
 

@@ -195,6 +195,26 @@ func TestApplyReportsEach(t *testing.T) {
 	require.ElementsMatch(t, []netip.Prefix{data4, other}, r.host.addresses("m0"))
 }
 
+// An address that cannot be added where it belongs stays where it is: better there than nowhere.
+func TestNothingIsStranded(t *testing.T) {
+	r := newRig(t, ApplierOptions{})
+	m0 := &r.members[0]
+	ghost := &Member{Name: "ghost", Index: 4711}
+	other := netip.MustParsePrefix("192.0.2.20/24")
+	r.applied(add(m0, data4), add(m0, other))
+	failures := r.apply(add(ghost, data4), del(m0, data4), del(m0, other))
+	require.Len(t, failures, 2)
+	require.ErrorIs(t, failures[0].Err, unix.ENODEV)
+	require.ErrorIs(t, failures[1].Err, ErrNowhere)
+	require.Equal(t, []netip.Prefix{data4}, r.host.addresses("m0"), "the other one may go")
+
+	b, err := r.a.Prepare([]Op{add(ghost, data4), del(m0, data4)}, nil)
+	require.NoError(t, err)
+	result := b.Fire(func() bool { return true })
+	require.Len(t, result.Failures, 1)
+	require.Equal(t, []netip.Prefix{data4}, r.host.addresses("m0"))
+}
+
 func TestApplySysctl(t *testing.T) {
 	r := newRig(t, ApplierOptions{})
 	r.applied(Op{Kind: SetSysctl, Key: "net/ipv4/conf/m0/rp_filter", Value: "2"})
