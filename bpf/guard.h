@@ -40,9 +40,35 @@ struct survey {
 	__u32 missed; /* of the suspect, in its last 100 answered rounds and the present run */
 	__u32 behind; /* how far the suspect is behind the newest round; by 2^32, not by sign */
 	__u32 fit;    /* members that may take over */
+	__u32 run;    /* misses of the suspect in a row */
+	__u32 open;   /* misses of the sibling in the newest rounds */
+	struct ipmp_instance *sibling;
 };
 
-/* A sibling may take over if it answered later than the suspect and misses clearly less. */
+enum survey_limit {
+	SURVEY_ROUNDS = 32, /* the newest; older ones are in recent_missed */
+	SURVEY_WEIGHT = 4,  /* misses in a row that it takes for each of the sibling's */
+};
+
+/* One of the newest rounds: answered by somebody, sent to by the sibling, not answered there. */
+static long survey_round(__u32 i, struct survey *s)
+{
+	__u32 round = s->track->newest - i;
+	__u32 slot = round & IPMP_WINDOW_MASK;
+	struct ipmp_round *r = &s->track->round[slot];
+	struct ipmp_instance *inst = s->sibling;
+
+	if (r->round == round && r->answered == round && inst->slot[slot].sent == round &&
+	    inst->slot[slot].acked != round && s->track->newest - inst->acked < i)
+		s->open++;
+	return 0;
+}
+
+/*
+ * A sibling may take over if it answered later than the suspect and misses clearly less. Its newest
+ * rounds are looked at too: when a policer begins to drop replies, nothing is known of it yet, and
+ * the run of misses that one member has by chance is as long as the limit.
+ */
 static long survey_sibling(__u32 i, struct survey *s)
 {
 	struct ipmp_instance *inst;
@@ -54,8 +80,15 @@ static long survey_sibling(__u32 i, struct survey *s)
 	inst = bpf_map_lookup_elem(&instances, &key);
 	if (!inst)
 		return 0;
-	if (inst->kind == IPMP_KIND_NONE ||
-	    (s->track->newest - inst->acked < s->behind && 2 * inst->recent_missed <= s->missed))
+	if (inst->kind == IPMP_KIND_NONE) {
+		s->fit |= 1U << (i & 31);
+		return 0;
+	}
+	s->sibling = inst;
+	s->open = 0;
+	bpf_loop(SURVEY_ROUNDS, survey_round, s, 0);
+	if (s->track->newest - inst->acked < s->behind && 2 * inst->recent_missed <= s->missed &&
+	    SURVEY_WEIGHT * s->open <= s->run)
 		s->fit |= 1U << (i & 31);
 	return 0;
 }

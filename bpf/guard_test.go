@@ -59,6 +59,32 @@ func TestGuardSurvivor(t *testing.T) {
 	})
 }
 
+// A sibling that has missed a round of late takes over only after a longer run: a policer may have
+// begun to drop replies, of which nothing is known yet.
+func TestGuardLooseMisses(t *testing.T) {
+	rigs(t, func(t *testing.T, r *rig) {
+		s := r.scenario(t, 0)
+		s.warm(t)
+		ChangeWord(s.track(0), 0, s.bit(2)|s.bit(3))
+		generation := s.word()
+		s.round(t, 0, 0)
+		s.round(t, 0, 0, 1)
+		counted := s.counted(t, func() {
+			for range 3 {
+				s.round(t, 0, 1)
+			}
+			s.confirm(t)
+			s.settled(t, 0, 0)
+		})
+		require.NotZero(t, counted["guard_survivor"])
+		require.Equal(t, generation, s.word())
+		s.noEvent(t)
+		s.round(t, 0, 1)
+		s.confirm(t)
+		require.EqualValues(t, EventVerdict, s.event(t).Kind)
+	})
+}
+
 // A sibling that answered, but longer ago than the suspect, is no survivor either; by distance,
 // not by sign: it may have been silent for 2^31 rounds.
 func TestGuardSurvivorSilent(t *testing.T) {

@@ -179,6 +179,7 @@ __noinline int ipmp_confirm(__u32 instance)
 	s->usable = (__u32)track->word;
 	s->missed = inst->recent_missed + m.count;
 	s->behind = track->newest - inst->acked;
+	s->run = m.count;
 	bpf_loop(IPMP_GROUP_MEMBERS, survey_sibling, s, 0);
 
 	f.member = member;
