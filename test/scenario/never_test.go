@@ -40,6 +40,13 @@ func during(t *testing.T, do func(i int)) {
 	}
 }
 
+// never is something that must not cause a failover.
+type never struct {
+	name string
+	lab  lab.Options
+	do   func(*scene)
+}
+
 // TestNeverAFailover is detection.md section 3: the target, the network or this host is at fault,
 // not a member. The address stays, reachable, and the history stays empty.
 func TestNeverAFailover(t *testing.T) {
@@ -64,11 +71,11 @@ func TestNeverAFailover(t *testing.T) {
 			}
 		}
 	}
-	for _, row := range []struct {
-		name string
-		lab  lab.Options
-		do   func(*scene)
-	}{
+	// Two members at 10,000 rounds a second each.
+	police := func(s *scene) {
+		require.NoError(s.t, s.RouterPort.Set(faults.Police(faults.To, faults.Echo(), 12000, 10)))
+	}
+	rows := []never{
 		{"nothing happens", lab.Options{}, func(s *scene) { s.pass(soak(t)) }},
 		{"target stalls 5 ms", pump, stall(5 * time.Millisecond)},
 		{"target stalls 50 ms", pump, stall(50 * time.Millisecond)},
@@ -90,8 +97,10 @@ func TestNeverAFailover(t *testing.T) {
 			})
 		}},
 		{"target polices at 60 % of the rate", lab.Options{}, func(s *scene) {
-			// Two members at 10,000 rounds a second each.
-			require.NoError(s.t, s.RouterPort.Set(faults.Police(faults.To, faults.Echo(), 12000, 10)))
+			police(s)
+			require.NoError(s.t, s.daemon.Stop())
+			require.NoError(s.t, s.daemon.Start())
+			s.wait("the daemon to be ready again", s.ready)
 			s.pass(soak(s.t))
 			require.NoError(s.t, s.RouterPort.Heal())
 		}},
@@ -117,7 +126,17 @@ func TestNeverAFailover(t *testing.T) {
 			}
 			s.pass(soak(s.t))
 		}},
-	} {
+	}
+	if os.Getenv("SOAK") != "" {
+		// Until some loss is known three misses in a row are a failure, and once in some thirty
+		// beginnings one member has them by chance (docs/benchmark.md).
+		rows = append(rows, never{"target begins to police", lab.Options{}, func(s *scene) {
+			police(s)
+			s.pass(soak(s.t))
+			require.NoError(s.t, s.RouterPort.Heal())
+		}})
+	}
+	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			s := stage(t, setup{lab: row.lab, detection: 400 * time.Microsecond})
 			s.at("hme0", lab.Data)
