@@ -115,7 +115,8 @@ func (e *engine) recall(u *unit) {
 			was, err := e.objects.Member(m.number)
 			same := err == nil && m.ifindex != 0 && int(was.Ifindex) == m.ifindex &&
 				int(was.Group) == u.slot && int(was.Bit) == m.index
-			m.leftFailed[f] = same && word.Usable != 0 && word.Usable&(1<<m.index) == 0
+			// A member that the operator took out is not in the word either, and has not failed.
+			m.leftFailed[f] = same && !m.offline && word.Usable != 0 && word.Usable&(1<<m.index) == 0
 		}
 	}
 }
