@@ -199,6 +199,8 @@ func (e *engine) verdict(n *verdictNews) {
 	if ev.Both != 0 {
 		m.published[1-family] = false
 	}
+	e.log.Info("missed its rounds", "interface", m.cfg.Name, "family", family.String(), "misses", ev.Misses,
+		"limit", ev.Limit, "answered", ev.Round, "acked", ev.Acked, "guarded", ev.Guarded != 0)
 	u.tracker.Verdict(int64(ev.VerdictNs), m.number, family, ev.Both != 0)
 	e.event(control.Event{Event: control.EventVerdict, Group: u.cfg.Name, Interface: m.cfg.Name,
 		Family: family.String(), Detail: e.evidence(m, ev)})

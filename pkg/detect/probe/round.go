@@ -34,7 +34,7 @@ func (p *Prober) round(t *compiledTrack) {
 	atomic.StoreUint32(&slot.Round, n)
 	atomic.StoreUint32(&t.shared.Newest, n)
 	t.state.begun.Add(1)
-	p.send(t, target.messages, t.order(n), n, now)
+	p.send(t, target.messages, t.first(n, now), n, now)
 }
 
 // nextRound number. Rounds start at bpf.Window, also after all 32 bits are used up (5 days at
@@ -46,10 +46,49 @@ func nextRound(newest uint32) uint32 {
 	return uint32(bpf.Window)
 }
 
-// order is the member that sends first. It rotates by one each round: a policer on the way drops
-// what comes last. After a cycle it slips by one, or each target would see only some of the orders.
+// first is the member that sends first: one that has missed the newest answered round, else the next
+// in rotation. A policer on the way drops what comes last, and that must not be the same member three
+// times in a row; a member whose way is dead loses nothing by going first.
+func (t *compiledTrack) first(n uint32, now int64) int {
+	next := t.order(n)
+	newest := t.newestAnswered(n)
+	if newest == 0 {
+		return next
+	}
+	for i := range t.members {
+		if at := (next + i) % len(t.members); t.members[at].missed(newest, t.shared, now) {
+			return at
+		}
+	}
+	return next
+}
+
+// order rotates by one each round. After a cycle it slips by one, or each target would see only some
+// of the orders.
 func (t *compiledTrack) order(n uint32) int {
 	return int((n + n/t.cycle) % uint32(len(t.members)))
+}
+
+// lookBack is how many rounds before the present one are looked at for an answer: rounds in flight
+// at an RTT of so many intervals.
+const lookBack = 16
+
+// newestAnswered round before round n; 0: none of the last few.
+func (t *compiledTrack) newestAnswered(n uint32) uint32 {
+	for r := n - 1; r != n-1-lookBack; r-- {
+		slot := &t.shared.Round[r&bpf.WindowMask]
+		if atomic.LoadUint32(&slot.Round) == r && atomic.LoadUint32(&slot.Answered) == r {
+			return r
+		}
+	}
+	return 0
+}
+
+// missed reports whether round r, which somebody has answered, was sent here and its reply is overdue.
+func (m *compiledMember) missed(r uint32, t *bpf.Track, now int64) bool {
+	slot := &m.shared.Slot[r&bpf.WindowMask]
+	return atomic.LoadUint32(&slot.Sent) == r && atomic.LoadUint32(&slot.Acked) != r &&
+		now-int64(atomic.LoadUint64(&t.Round[r&bpf.WindowMask].BegunNs)) >= dueAfter(m.shared)
 }
 
 // closeAfter is the least age at which a round is judged for the statistics: the kernel's verdicts

@@ -123,6 +123,51 @@ func (l *lab) snapshot(t *testing.T, member int) Snapshot {
 	return s
 }
 
+// detection.md section 3, "a policing target": who has missed the newest answered round goes first.
+func TestFirstIsWhoMissed(t *testing.T) {
+	l := newLab(t, 3, 1)
+	all := []int{0, 1, 2}
+	next := func() (first, inTurn int) {
+		n := nextRound(l.track.shared.Newest)
+		return l.track.first(n, nowNs()), l.track.order(n)
+	}
+	first, inTurn := next()
+	require.Equal(t, inTurn, first, "nothing is known")
+	for range 6 {
+		l.begin(time.Second, all, all)
+		first, inTurn = next()
+		require.Equal(t, inTurn, first, "nobody missed")
+	}
+	for range 6 {
+		l.begin(time.Second, all, []int{0, 2})
+		first, _ = next()
+		require.Equal(t, 1, first)
+	}
+	for range 3 {
+		l.begin(time.Second, all, nil)
+		first, _ = next()
+		require.Equal(t, 1, first, "rounds that nobody answered say nothing")
+	}
+	l.begin(time.Second, all, all)
+	first, inTurn = next()
+	require.Equal(t, inTurn, first, "it answers again")
+	l.begin(time.Second, []int{0, 1}, []int{0, 1})
+	first, inTurn = next()
+	require.Equal(t, inTurn, first, "not sent there, not missed there")
+	for range 3 {
+		l.begin(time.Second, all, []int{0})
+		first, inTurn = next()
+		require.NotEqual(t, 0, first, "of two, the next in turn")
+		if inTurn != 0 {
+			require.Equal(t, inTurn, first)
+		}
+	}
+	l.instances[bpf.InstanceNumber(2, 0)].RttNs = uint32(time.Hour / 10000)
+	l.begin(time.Microsecond, all, []int{0, 1})
+	first, inTurn = next()
+	require.Equal(t, inTurn, first, "its reply is not due yet")
+}
+
 // A round that nobody answered counts against no member; one that was not sent here neither
 // (detection.md section 1).
 func TestCloseRounds(t *testing.T) {
