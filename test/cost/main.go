@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Cost measures what ipmpd costs a host on this machine: the throughput of iperf3 through a member
-// with the programs attached, over that without, alternating in one run; the daemon's memory; and
-// that of its BPF maps. `go run ./test/cost` as root, with bin/ipmpd built and iperf3 installed.
+// Cost measures what ipmpd costs a host on this machine: the throughput of one iperf3 connection
+// through a member, with its programs on and off in turn; the daemon's memory; and that of its BPF
+// maps. `go run ./test/cost` as root, with bin/ipmpd built and iperf3 installed.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -21,13 +21,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
 	"github.com/ipmpd/ipmpd/test/lab"
 )
 
 const config = `groups:
   unrealgrp1:
     detection-time: %s
-    attach: %s
+    attach: tcx
     targets: [192.0.2.1]
     interfaces:
       hme0:
@@ -40,18 +43,17 @@ const config = `groups:
 `
 
 type options struct {
-	binary, attach, detection string
-	runs                      int
-	each                      time.Duration
+	binary, detection string
+	pairs             int
+	phase             time.Duration
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.binary, "ipmpd", "bin/ipmpd", "the daemon's binary")
-	flag.StringVar(&o.attach, "attach", "tcx", "attach mode")
 	flag.StringVar(&o.detection, "detection-time", "100ms", "of the group")
-	flag.IntVar(&o.runs, "runs", 7, "runs with and without")
-	flag.DurationVar(&o.each, "each", 2*time.Second, "length of a run")
+	flag.IntVar(&o.pairs, "pairs", 200, "phases with and without, for each direction")
+	flag.DurationVar(&o.phase, "phase", 100*time.Millisecond, "length of a phase")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -66,114 +68,205 @@ func measure(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	plain, err := newSide(ctx)
+	l, err := lab.New(lab.Options{Members: 2})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, plain.close()) }()
-	// Without ipmpd: the same address on the same interface, by hand.
-	if err := plain.lab.Host.AddAddr("hme0", "192.0.2.10/24"); err != nil {
-		return err
-	}
-	guarded, err := newSide(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, guarded.close()) }()
-	d, err := guarded.lab.Daemon(binary, fmt.Sprintf(config, o.detection, o.attach))
+	defer func() { err = errors.Join(err, l.Close()) }()
+	d, err := l.Daemon(binary, fmt.Sprintf(config, o.detection))
 	if err != nil {
 		return err
 	}
 	if err := d.WaitReady(10 * time.Second); err != nil {
 		return err
 	}
+	err = l.Wait("the address in use", 10*time.Second, func() (bool, error) { return l.Peer.Reaches(lab.Data) })
+	if err != nil {
+		return err
+	}
+	server := exec.CommandContext(ctx, "ip", "netns", "exec", l.Peer.Name, "iperf3", "-s")
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("start iperf3: %w", err)
+	}
+	defer func() {
+		_ = server.Process.Signal(syscall.SIGTERM) // it may have ended with the context
+		_ = server.Wait()
+	}()
+	if err := memory(d); err != nil {
+		return err
+	}
+	var sw hooks
+	if err := l.Host.Do(func() error { return sw.take(l) }); err != nil {
+		return err
+	}
+	defer sw.close()
 	for _, d := range []struct {
 		name string
 		args []string
 	}{{"sending", nil}, {"receiving", []string{"-R"}}} {
-		if err := compare(ctx, o, d.name, d.args, plain, guarded); err != nil {
+		if err := compare(ctx, o, d.name, d.args, l, &sw); err != nil {
 			return err
 		}
 	}
-	return memory(d)
-}
-
-// compare one direction, run by run.
-func compare(ctx context.Context, o options, name string, args []string, plain, guarded *side) error {
-	var with, without []float64
-	for range o.runs {
-		for _, s := range []struct {
-			side *side
-			to   *[]float64
-		}{{plain, &without}, {guarded, &with}} {
-			g, err := s.side.throughput(ctx, o.each, args)
-			if err != nil {
-				return err
-			}
-			*s.to = append(*s.to, g)
-		}
-	}
-	fmt.Printf("iperf3 %s, %d runs of %v each, alternating, attach %s, detection-time %s (Gbit/s)\n",
-		name, o.runs, o.each, o.attach, o.detection)
-	fmt.Printf("  without  median %.2f  (%s)\n", median(without), list(without))
-	fmt.Printf("  with     median %.2f  (%s)\n", median(with), list(with))
-	fmt.Printf("  ratio    %.3f\n", median(with)/median(without))
 	return nil
 }
 
-// side is a lab with an iperf3 server at its peer.
-type side struct {
-	lab    *lab.Lab
-	server *exec.Cmd
-}
-
-func newSide(ctx context.Context) (*side, error) {
-	l, err := lab.New(lab.Options{Members: 2})
-	if err != nil {
-		return nil, err
+// compare goes through one iperf3 connection, with and without the programs in turn. A pair is two
+// phases side by side, every other one the wrong way round, so that a drift of the machine cancels.
+func compare(ctx context.Context, o options, name string, args []string, l *lab.Lab, sw *hooks) error {
+	seconds := int(time.Duration(2*o.pairs)*(o.phase+settle)/time.Second) + 10
+	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", l.Host.Name, "iperf3",
+		"-c", "192.0.2.100", "-B", "192.0.2.10", "-t", strconv.Itoa(seconds)}, args...)...)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start iperf3: %w", err)
 	}
-	s := &side{lab: l, server: exec.CommandContext(ctx, "ip", "netns", "exec", l.Peer.Name, "iperf3", "-s")}
-	if err := s.server.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start iperf3: %w", err), l.Close())
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	}()
+	rate := func(on bool) (float64, error) {
+		if err := l.Host.Do(func() error { return sw.set(on) }); err != nil {
+			return 0, err
+		}
+		sleep(ctx, settle)
+		before, err := octets(l)
+		if err != nil {
+			return 0, err
+		}
+		from := time.Now()
+		sleep(ctx, o.phase)
+		after, err := octets(l)
+		return float64(after-before) * 8 / float64(time.Since(from).Nanoseconds()), errors.Join(err, ctx.Err())
 	}
-	return s, nil
-}
-
-func (s *side) close() error {
-	_ = s.server.Process.Signal(syscall.SIGTERM) // it may have ended with the context
-	_ = s.server.Wait()
-	return s.lab.Close()
-}
-
-// throughput from the host's data address to the peer, in Gbit/s.
-func (s *side) throughput(ctx context.Context, length time.Duration, args []string) (float64, error) {
-	seconds := strconv.Itoa(max(1, int(length.Seconds())))
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", s.lab.Host.Name, "iperf3", "-J",
-		"-c", "192.0.2.100", "-B", "192.0.2.10", "-t", seconds, "-O", "1")
-	cmd.Args = append(cmd.Args, args...)
-	var out []byte
-	err := s.lab.Wait("iperf3 to connect", 10*time.Second, func() (bool, error) {
-		var err error
-		out, err = exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...).Output()
-		return err == nil, err
+	err := l.Wait("iperf3 to move something", 10*time.Second, func() (bool, error) {
+		g, err := rate(true)
+		return g > 0.1, err
 	})
+	if err != nil {
+		return err
+	}
+	var with, without, ratios []float64
+	for i := range o.pairs {
+		on := i%2 == 0
+		first, err := rate(on)
+		if err != nil {
+			return err
+		}
+		second, err := rate(!on)
+		if err != nil {
+			return err
+		}
+		if !on {
+			first, second = second, first
+		}
+		with, without = append(with, first), append(without, second)
+		ratios = append(ratios, first/second)
+	}
+	slices.Sort(ratios)
+	// The ranks between which the median of the population lies with 95 % (sign test).
+	n := float64(len(ratios))
+	low, high := int(n/2-0.98*math.Sqrt(n)), int(math.Ceil(n/2+0.98*math.Sqrt(n)))
+	fmt.Printf("iperf3 %s, %d pairs of %v in one connection, attach tcx, detection-time %s\n", name, o.pairs, o.phase, o.detection)
+	fmt.Printf("  without  median %.2f Gbit/s\n", median(without))
+	fmt.Printf("  with     median %.2f Gbit/s\n", median(with))
+	fmt.Printf("  ratio    median of pairs %.3f, 95 %% between %.3f and %.3f\n", median(ratios), ratios[max(low, 0)], ratios[min(high, len(ratios)-1)])
+	return nil
+}
+
+// settle is how long after a change of programs nothing is measured.
+const settle = 20 * time.Millisecond
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// octets that the first member has moved in both directions.
+func octets(l *lab.Lab) (uint64, error) {
+	link, err := l.Host.Link(l.Members[0].Name)
 	if err != nil {
 		return 0, err
 	}
-	var r struct {
-		End struct {
-			Received struct {
-				BitsPerSecond float64 `json:"bits_per_second"`
-			} `json:"sum_received"`
-		} `json:"end"`
+	stats := link.Attrs().Statistics
+	return stats.RxBytes + stats.TxBytes, nil
+}
+
+// hooks are the places where the daemon's programs run, taken over from it: its links are detached,
+// so that the same programs can be put on and taken off here. All members are without at a time, or
+// the daemon would see one of them fail.
+type hooks struct {
+	programs []program
+}
+
+type program struct {
+	*ebpf.Program
+	ifindex int
+	attach  ebpf.AttachType
+	link    link.Link
+}
+
+// take runs in the host's namespace.
+func (h *hooks) take(l *lab.Lab) error {
+	for _, m := range l.Members {
+		dev, err := l.Host.Link(m.Name)
+		if err != nil {
+			return err
+		}
+		for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+			found, err := link.QueryPrograms(link.QueryOptions{Target: dev.Attrs().Index, Attach: at})
+			if err != nil {
+				return fmt.Errorf("query %s of %s: %w", at, m.Name, err)
+			}
+			if len(found.Programs) != 1 {
+				return fmt.Errorf("%s of %s has %d programs, not the daemon's alone", at, m.Name, len(found.Programs))
+			}
+			p, err := ebpf.NewProgramFromID(found.Programs[0].ID)
+			if err != nil {
+				return fmt.Errorf("open the program of %s: %w", m.Name, err)
+			}
+			h.programs = append(h.programs, program{Program: p, ifindex: dev.Attrs().Index, attach: at})
+			id, _ := found.Programs[0].LinkID()
+			daemons, err := link.NewFromID(id)
+			if err != nil {
+				return fmt.Errorf("open the link of %s: %w", m.Name, err)
+			}
+			if err := errors.Join(daemons.Detach(), daemons.Close()); err != nil {
+				return fmt.Errorf("detach %s: %w", m.Name, err)
+			}
+		}
 	}
-	if err := json.Unmarshal(out, &r); err != nil {
-		return 0, fmt.Errorf("read iperf3's answer: %w", err)
+	return nil
+}
+
+func (h *hooks) set(on bool) error {
+	for i := range h.programs {
+		p := &h.programs[i]
+		switch {
+		case on && p.link == nil:
+			l, err := link.AttachTCX(link.TCXOptions{Interface: p.ifindex, Program: p.Program, Attach: p.attach})
+			if err != nil {
+				return fmt.Errorf("attach: %w", err)
+			}
+			p.link = l
+		case !on && p.link != nil:
+			if err := p.link.Close(); err != nil {
+				return fmt.Errorf("detach: %w", err)
+			}
+			p.link = nil
+		}
 	}
-	if r.End.Received.BitsPerSecond == 0 {
-		return 0, errors.New("iperf3 moved nothing")
+	return nil
+}
+
+func (h *hooks) close() {
+	for _, p := range h.programs {
+		if p.link != nil {
+			_ = p.link.Close()
+		}
+		_ = p.Close()
 	}
-	return r.End.Received.BitsPerSecond / 1e9, nil
 }
 
 // memory of the daemon: resident set, and its BPF maps as the kernel accounts for them.
@@ -223,12 +316,4 @@ func memory(d *lab.Daemon) error {
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	return s[len(s)/2]
-}
-
-func list(v []float64) string {
-	text := make([]string, len(v))
-	for i, f := range v {
-		text[i] = fmt.Sprintf("%.2f", f)
-	}
-	return strings.Join(text, " ")
 }
