@@ -33,6 +33,7 @@ type journal struct {
 	log   *slog.Logger
 	dirty chan struct{}
 
+	writing  sync.Mutex // of the file; taken before mu
 	mu       sync.Mutex
 	state    State
 	reserved uint64 // the next_id of the file
@@ -45,6 +46,7 @@ func openJournal(path string, log *slog.Logger) *journal {
 	j := &journal{path: path, log: log, dirty: make(chan struct{}, 1), state: loadState(path, log)}
 	if boot := bootID(); boot == "" || boot != j.state.Boot {
 		j.state.Boot, j.state.Offline = boot, nil
+		j.state.Known, j.state.Adopted, j.state.Replaced = nil, nil, nil
 	}
 	j.reserve()
 	j.touch() // the first write makes the reservation good
@@ -140,13 +142,20 @@ func (j *journal) snapshot(exact bool) State {
 	return s
 }
 
+// write the file now, one writer at a time.
+func (j *journal) write(exact bool) error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return writeState(j.path, j.snapshot(exact))
+}
+
 // Run writes the file after every change, until ctx ends, and once more then.
 // A file that cannot be written is logged and tried again; it is no reason to
 // end.
 func (j *journal) Run(ctx context.Context) error {
 	failing := false
 	write := func(exact bool) bool {
-		err := writeState(j.path, j.snapshot(exact))
+		err := j.write(exact)
 		if err != nil && !failing {
 			j.log.Warn("the state file is not written; history will not survive a restart", "error", err)
 		}

@@ -34,6 +34,11 @@ type State struct {
 	// Offline are the interfaces that were offline in the boot that Boot names: a reboot ends it.
 	Boot    string               `json:"boot"`
 	Offline control.List[string] `json:"offline"`
+	// Adopted routes follow their groups, Replaced are those of others that ours took the place of;
+	// of this boot too. Known are the groups whose routes were looked for.
+	Known    control.List[string]        `json:"known,omitempty"`
+	Adopted  control.List[adoptedRoute]  `json:"adopted,omitempty"`
+	Replaced control.List[replacedRoute] `json:"replaced,omitempty"`
 }
 
 // bootID names this boot of the machine; nothing where it cannot be known.

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
@@ -74,13 +75,20 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 		g.Addresses = append(g.Addresses, control.Address{
 			Address: a.Prefix.String(), State: state, Interface: u.memberName(placed[i]), Home: a.Home})
 	}
-	for _, r := range u.cfg.Routes {
-		via := ""
+	routes := u.desired().Routes
+	for i, r := range routes {
+		if slices.ContainsFunc(routes[:i], r.Same) {
+			continue // the file's wins over an adopted one
+		}
+		via, origin := "", "config"
 		if r.Via.IsValid() {
 			via = r.Via.String()
 		}
+		if r.Adopted {
+			origin = "adopted"
+		}
 		g.Routes = append(g.Routes, control.Route{
-			To: r.To.String(), Via: via, Origin: "config", Interfaces: u.activeNames(r.To.Addr().Is6())})
+			To: r.To.String(), Via: via, Origin: origin, Interfaces: u.activeNames(r.To.Addr().Is6())})
 	}
 	g.ForeignAddresses = u.foreign(s)
 	return g

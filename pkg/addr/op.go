@@ -37,6 +37,8 @@ const (
 	JoinMulticast
 	// LeaveMulticast leaves it.
 	LeaveMulticast
+	// RestoreRoute puts Was back, a route of others that ours has replaced or that we have deleted.
+	RestoreRoute
 )
 
 // Op is one change of the host. Only the fields that its Kind names are set.
@@ -62,6 +64,8 @@ type Op struct {
 	Protocol int
 	Key      string
 	Value    string
+	Metrics  string // of a route, RTA_METRICS
+	Was      HostRoute
 	// Why, for the log: one reason per change.
 	Why string
 }

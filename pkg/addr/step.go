@@ -17,6 +17,7 @@ var kindNames = [...]string{
 	DeleteNexthop:   "delete-nexthop",
 	JoinMulticast:   "join-multicast",
 	LeaveMulticast:  "leave-multicast",
+	RestoreRoute:    "restore-route",
 }
 
 // String is the step's name in history, events and logs. The zero Kind is an announcement, which

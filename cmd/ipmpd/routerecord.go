@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+
+	"github.com/ipmpd/ipmpd/pkg/addr"
+)
+
+// Adopted routes of a group, as a former run left them; false: nothing is known of the group.
+func (j *journal) Adopted(group string) ([]addr.Route, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []addr.Route
+	for _, r := range j.state.Adopted {
+		if r.Group == group && r.To.IsValid() {
+			out = append(out, addr.Route{To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table,
+				Metrics: string(r.Metrics), Adopted: true})
+		}
+	}
+	return out, slices.Contains(j.state.Known, group)
+}
+
+// SetAdopted remembers the adopted routes of a group.
+func (j *journal) SetAdopted(group string, routes []addr.Route) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	others := slices.DeleteFunc(slices.Clone(j.state.Adopted), func(r adoptedRoute) bool { return r.Group == group })
+	for _, r := range routes {
+		others = append(others, adoptedRoute{Group: group, To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric,
+			Table: r.Table, Metrics: []byte(r.Metrics)})
+	}
+	j.state.Adopted = others
+	if !slices.Contains(j.state.Known, group) {
+		j.state.Known = append(slices.Clone(j.state.Known), group)
+	}
+	j.touch()
+}
+
+// AddReplaced remembers routes that are about to be replaced, on disk before it returns: a crash
+// after the replacement would lose them. Of two that went to the same place over the same interface
+// the newer counts.
+func (j *journal) AddReplaced(list []replacedRoute) {
+	if len(list) == 0 {
+		return
+	}
+	j.mu.Lock()
+	replaced := slices.Clone(j.state.Replaced)
+	for _, r := range list {
+		replaced = slices.DeleteFunc(replaced, r.samePlace)
+		replaced = append(replaced, r)
+	}
+	j.state.Replaced = replaced
+	j.mu.Unlock()
+	if err := j.write(false); err != nil {
+		j.log.Warn("the state file was not written; release could not put routes back", "error", err)
+	}
+}
+
+func (r replacedRoute) samePlace(other replacedRoute) bool {
+	return r.Index == other.Index && r.Interface == other.Interface && r.To == other.To &&
+		r.Metric == other.Metric && r.Table == other.Table
+}
