@@ -46,33 +46,47 @@ func (e *engine) adopt(s *netstate.Snapshot) (changed bool) {
 		if !slices.Equal(beside, u.beside) {
 			u.beside, changed = beside, true
 		}
-		news := false
-		for _, r := range taken {
-			if u.remember(r) {
-				news = true
-				e.log.Info("route adopted", "group", u.cfg.Name, "to", r.To, "via", r.Via, "metric", r.Metric)
-			}
-		}
-		if news {
+		if news := u.remember(taken); len(news) > 0 {
 			changed = true
 			e.journal.SetAdopted(u.cfg.Name, u.adopted)
+			for _, r := range news[:min(len(news), sayAdopted)] {
+				e.log.Info("route adopted", "group", u.cfg.Name, "to", r.To, "via", r.Via, "metric", r.Metric)
+			}
+			if len(news) > sayAdopted {
+				e.log.Info("more routes adopted", "group", u.cfg.Name, "routes", len(news)-sayAdopted)
+			}
 		}
 	}
 	return changed
 }
 
-// remember an adopted route, in place of one that went to the same place before; it returns whether
-// it is another.
-func (u *unit) remember(r addr.Route) bool {
-	for i := range u.adopted {
-		if u.adopted[i].Same(r) {
-			was := u.adopted[i]
-			u.adopted[i] = r
-			return was != r
-		}
+// sayAdopted is how many routes are named when many are adopted at a time.
+const sayAdopted = 10
+
+// remember adopted routes, each for one that took the same place before; it returns those that are
+// others than before.
+func (u *unit) remember(taken []addr.Route) (news []addr.Route) {
+	if len(taken) == 0 {
+		return nil
 	}
-	u.adopted = append(u.adopted, r)
-	return true
+	at := make(map[addr.Place]int, len(u.adopted)+len(taken))
+	for i, r := range u.adopted {
+		at[r.Place()] = i
+	}
+	for _, r := range taken {
+		i, known := at[r.Place()]
+		switch {
+		case !known:
+			at[r.Place()] = len(u.adopted)
+			u.adopted = append(u.adopted, r)
+		case u.adopted[i] == r:
+			continue
+		default:
+			u.adopted[i] = r
+		}
+		news = append(news, r)
+	}
+	return news
 }
 
 // inherit takes over what a former run had adopted: from the state file, or, without one, from what

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/ipmpd/ipmpd/pkg/addr"
@@ -46,19 +47,25 @@ func (j *journal) AddReplaced(list []replacedRoute) {
 		return
 	}
 	j.mu.Lock()
-	replaced := slices.Clone(j.state.Replaced)
+	news := make(map[replacedPlace]bool, len(list))
 	for _, r := range list {
-		replaced = slices.DeleteFunc(replaced, r.samePlace)
-		replaced = append(replaced, r)
+		news[r.place()] = true
 	}
-	j.state.Replaced = replaced
+	replaced := slices.DeleteFunc(slices.Clone(j.state.Replaced), func(r replacedRoute) bool { return news[r.place()] })
+	j.state.Replaced = append(replaced, list...)
 	j.mu.Unlock()
 	if err := j.write(false); err != nil {
 		j.log.Warn("the state file was not written; release could not put routes back", "error", err)
 	}
 }
 
-func (r replacedRoute) samePlace(other replacedRoute) bool {
-	return r.Index == other.Index && r.Interface == other.Interface && r.To == other.To &&
-		r.Metric == other.Metric && r.Table == other.Table
+type replacedPlace struct {
+	ifname        string
+	index         int
+	to            netip.Prefix
+	metric, table uint32
+}
+
+func (r replacedRoute) place() replacedPlace {
+	return replacedPlace{r.Interface, r.Index, r.To, r.Metric, r.Table}
 }

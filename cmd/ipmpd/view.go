@@ -5,10 +5,10 @@ package main
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/pkg/detect"
 	"github.com/ipmpd/ipmpd/pkg/group"
@@ -76,10 +76,12 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 			Address: a.Prefix.String(), State: state, Interface: u.memberName(placed[i]), Home: a.Home})
 	}
 	routes := u.desired().Routes
-	for i, r := range routes {
-		if slices.ContainsFunc(routes[:i], r.Same) {
+	taken := make(map[addr.Place]bool, len(routes))
+	for _, r := range routes {
+		if taken[r.Place()] {
 			continue // the file's wins over an adopted one
 		}
+		taken[r.Place()] = true
 		via, origin := "", "config"
 		if r.Via.IsValid() {
 			via = r.Via.String()

@@ -100,8 +100,11 @@ func keyOfRoute(r Route) routeKey {
 	return key
 }
 
-// Same says whether two routes take the same place: one replaces the other.
-func (r Route) Same(other Route) bool { return keyOfRoute(r) == keyOfRoute(other) }
+// Place is what a route takes: of two with the same one replaces the other.
+type Place struct{ key routeKey }
+
+// Place of the route: its table, destination and metric.
+func (r Route) Place() Place { return Place{keyOfRoute(r)} }
 
 type adopter struct {
 	g           *Group
