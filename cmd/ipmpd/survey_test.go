@@ -17,6 +17,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ipmpd/ipmpd/pkg/check"
@@ -49,6 +50,14 @@ func programOn(t *testing.T, l *lab.Lab, member, hook string) {
 	require.NoError(t, err)
 	nl, err := l.Host.Link(member)
 	require.NoError(t, err)
+	if hook == "tc" {
+		t.Cleanup(func() { _ = p.Close() })
+		attrs := netlink.QdiscAttrs{LinkIndex: nl.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}
+		require.NoError(t, l.Host.Netlink.QdiscAdd(&netlink.GenericQdisc{QdiscAttrs: attrs, QdiscType: "clsact"}))
+		require.NoError(t, l.Host.Netlink.FilterAdd(&netlink.BpfFilter{FilterAttrs: netlink.FilterAttrs{LinkIndex: nl.Attrs().Index,
+			Parent: netlink.HANDLE_MIN_EGRESS, Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL}, Fd: p.FD(), Name: "other_tc", DirectAction: true}))
+		return
+	}
 	require.NoError(t, l.Host.Do(func() error {
 		var x link.Link
 		if hook == "xdp" {
@@ -83,6 +92,7 @@ func TestCheckInALab(t *testing.T) {
 	require.NoError(t, l.Host.AddAddr("hme1", "198.51.100.7/24"))
 	programOn(t, l, "hme0", "xdp")
 	programOn(t, l, "hme1", "tcx")
+	programOn(t, l, "hme1", "tc")
 	require.NoError(t, l.Host.Sysctl("ipv4/conf/all/arp_ignore", "1"))
 	require.NoError(t, l.Host.Do(func() error {
 		s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -103,7 +113,7 @@ func TestCheckInALab(t *testing.T) {
 	for _, want := range []string{
 		`note: +hme1 +foreign address 198\.51\.100\.7/24: `,
 		`note: +hme0 +foreign program xdp other_xdp \(program [0-9]+\): `,
-		`note: +hme1 +foreign program tcx ingress other_tcx \(program [0-9]+\): `,
+		`note: +hme1 +foreign program tcx ingress other_tcx \(program [0-9]+\), tc egress other_tc \(program [0-9]+\): `,
 		`warning: +sysctl +arp_ignore is set for \{hme0,hme1\}: `,
 		`warning: +sockets +udp 0\.0\.0\.0:8067 of .* \(pid [0-9]+\) is bound to hme0: `,
 		fmt.Sprintf(`warning: +processes +the DHCP client dhclient \(pid %d\) works on hme1: `, client),
@@ -126,8 +136,8 @@ func TestCheckInALab(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Equal(t, "ipmpd: this process lacks CAP_NET_RAW (probes); run it as root, or name them in CapabilityBoundingSet= and "+
 		"AmbientCapabilities= of its unit\n", stderr)
-	require.Regexp(t, `(?m)^error: +rights +no CAP_NET_RAW: no probes; `, found)
-	require.Regexp(t, `(?m)^note: +kernel +not looked at, for want of rights: BPF with ring buffer`, found)
+	require.Regexp(t, `(?m)^error: +rights +no CAP_NET_RAW \(probes\): .run. ends at once`, found)
+	require.Regexp(t, `(?m)^note: +kernel +not tried: BPF with ring buffer`, found)
 	code, found, _ = checkIn(t, l, binary, plainConfig, unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_NICE)
 	require.Equal(t, 1, code)
 	require.Regexp(t, `(?m)^warning: +real time +set SCHED_FIFO priority 50: operation not permitted: `, found)

@@ -31,10 +31,7 @@ func Drivers(drivers []Driver) []Finding {
 		if name == "" {
 			name = "of an unknown name"
 		}
-		mode := "tcx"
-		if d.TCX == No {
-			mode = "clsact"
-		}
+		mode := map[Known]string{Yes: "tcx", No: "clsact", Unknown: "tcx, or by clsact before Linux 6.6"}[d.TCX]
 		switch d.Attach {
 		case "xdp":
 			found = append(found, xdp(d, name))

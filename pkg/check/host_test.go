@@ -34,7 +34,7 @@ func TestKernel(t *testing.T) {
 		{"no BPF", func(k *KernelFacts) {
 			k.Programs, k.ProgramsError, k.Timer, k.Carrier = No, "load: why", Unknown, Unknown
 		},
-			"error kernel: it does not take the BPF programs: load: why\nnote kernel: not looked at, for want of rights: bpf_timer, carrier without RTNL"},
+			"error kernel: it does not take the BPF programs: load: why\nnote kernel: not tried: bpf_timer, carrier without RTNL"},
 		{"old nexthops", func(k *KernelFacts) { k.Resilient = No },
 			"error kernel: no resilient nexthop groups: routes through the group cannot be moved"},
 	} {
@@ -50,16 +50,16 @@ func TestKernel(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, "note kernel: not looked at, for want of rights: BPF with ring buffer, BTF, TCX, bpf_timer, "+
+	require.Equal(t, "note kernel: not tried: BPF with ring buffer, BTF, TCX, bpf_timer, "+
 		"carrier without RTNL, resilient nexthop groups, evict_nocarrier, bpffs", lines(t, Kernel(KernelFacts{})))
 }
 
 func TestRights(t *testing.T) {
 	require.Equal(t, text(
 		"ok rights: CAP_NET_ADMIN",
-		"error rights: no CAP_NET_RAW: no probes; `run` ends at once",
+		"error rights: no CAP_NET_RAW (probes), CAP_BPF (BPF programs): `run` ends at once",
 		"warning rights: no CAP_SYS_NICE: late"),
-		lines(t, Rights([]Right{{"CAP_NET_ADMIN", true, true, "addresses"}, {"CAP_NET_RAW", false, true, "probes"}, {"CAP_SYS_NICE", false, false, "late"}})))
+		lines(t, Rights([]Right{{"CAP_NET_ADMIN", true, true, "addresses"}, {"CAP_NET_RAW", false, true, "probes"}, {"CAP_BPF", false, true, "BPF programs"}, {"CAP_SYS_NICE", false, false, "late"}})))
 }
 
 func TestRealtime(t *testing.T) {
@@ -105,7 +105,7 @@ func TestDrivers(t *testing.T) {
 	}{
 		{Driver{Name: "veth", Attach: "auto", TCX: Yes}, "ok hme0: driver veth, attaches by tcx"},
 		{Driver{Name: "igb", Attach: "auto", TCX: No}, "ok hme0: driver igb, attaches by clsact"},
-		{Driver{Attach: "auto", XDPByOther: "x"}, "ok hme0: driver of an unknown name, attaches by tcx"},
+		{Driver{Attach: "auto", XDPByOther: "x"}, "ok hme0: driver of an unknown name, attaches by tcx, or by clsact before Linux 6.6"},
 		{Driver{Name: "igb", Attach: "tcx", TCX: Yes}, "ok hme0: driver igb, attaches by tcx"},
 		{Driver{Name: "igb", Attach: "tcx", TCX: No}, "error hme0: `attach: tcx`, but this kernel has no TCX; only its link would be watched"},
 		{Driver{Name: "veth", Attach: "xdp"}, "warning hme0: driver veth, `attach: xdp`: TCP through it falls from 25 to 4 - 5 Gbit/s"},
@@ -145,7 +145,7 @@ func TestAll(t *testing.T) {
 	require.Equal(t, text(down, ignored), lines(t, All(a)))
 	a.Bare, a.IPv6 = []string{"hme1"}, a.Members
 	require.Equal(t, text(
-		"warning sysctl: net/ipv4/conf/all/rp_filter is 1, and hme1 has no IPv4 address of its own: it drops what arrives for the group, and nothing that is set on it helps",
+		"warning sysctl: net/ipv4/conf/all/rp_filter is 1: hme1, without an IPv4 address of its own, drops what arrives for the group, and nothing that is set on it helps",
 		down, ignored,
 		"warning sysctl: net/ipv6/conf/hme0/disable_ipv6 is 1: the group's IPv6 addresses cannot be put there"), lines(t, All(a)))
 	require.Empty(t, All(AllFacts{Bare: []string{"hme1"}, IPv6: []string{"hme0"}, Members: []string{"hme0"}}), "nothing known, nothing said")

@@ -92,7 +92,7 @@ func Kernel(k KernelFacts) []Finding {
 		found = append([]Finding{ok(about, "Linux %s: %s", k.Release, strings.Join(has, ", "))}, found...)
 	}
 	if len(unasked) > 0 {
-		found = append(found, note(about, "not looked at, for want of rights: %s", strings.Join(unasked, ", ")))
+		found = append(found, note(about, "not tried: %s", strings.Join(unasked, ", ")))
 	}
 	return found
 }

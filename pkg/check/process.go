@@ -18,7 +18,7 @@ type Process struct {
 
 // kinds of processes that hold on to an interface.
 var (
-	dhcpClients = []string{"dhclient", "dhcpcd", "udhcpc", "udhcpc6", "dhcp6c", "systemd-dhcpc"}
+	dhcpClients = []string{"dhclient", "dhcpcd", "udhcpc", "udhcpc6", "dhcp6c"}
 	ptp         = []string{"ptp4l", "phc2sys", "ptpd", "ptpd2"}
 	routing     = []string{"bird", "bird6", "zebra", "bgpd", "ospfd", "ospf6d", "isisd", "ripd", "ripngd", "babeld", "pimd",
 		"eigrpd", "gobgpd", "exabgp", "openbgpd", "keepalived", "vrrpd", "radvd"}
@@ -48,8 +48,10 @@ func Processes(list []Process, members []string) []Finding {
 	return found
 }
 
-// named are the members on a command line: as a word, or at the end of one (-ihme0, --if=hme0).
+// named are the members on a command line: as a word, or at the end of one (-ihme0, --if=hme0). Some
+// write a new line of one argument (dhcpcd: hme0 [ip4]).
 func named(args, members []string) (on []string) {
+	args = strings.Fields(strings.Join(args, " "))
 	for _, m := range members {
 		if slices.ContainsFunc(args, func(a string) bool {
 			before, found := strings.CutSuffix(a, m)

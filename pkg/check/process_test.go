@@ -29,7 +29,7 @@ func TestProcesses(t *testing.T) {
 
 func TestNamed(t *testing.T) {
 	for arg, want := range map[string]bool{
-		"hme0": true, "-ihme0": true, "--interface=hme0": true, "xhme0": false, "hme01": false, "/run/dhclient.hme0": false, "": false,
+		"hme0": true, "dhcpcd: hme0 [ip4]": true, "-ihme0": true, "--interface=hme0": true, "xhme0": false, "hme01": false, "/run/dhclient.hme0": false, "": false,
 	} {
 		require.Equal(t, want, len(named([]string{arg}, []string{"hme0"})) == 1, arg)
 	}

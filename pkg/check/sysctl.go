@@ -77,7 +77,7 @@ func All(a AllFacts) []Finding {
 		return key, a.Values[key]
 	}
 	if key, v := value("ipv4", "all", "rp_filter"); v != 0 && len(a.Bare) > 0 {
-		found = append(found, warning(about, "%s is %d, and %s has no IPv4 address of its own: it drops what arrives for the group, and nothing that is set on it helps", key, v, brace(a.Bare)).
+		found = append(found, warning(about, "%s is %d: %s, without an IPv4 address of its own, drops what arrives for the group, and nothing that is set on it helps", key, v, brace(a.Bare)).
 			do("set "+key+" to 0 (in /etc/sysctl.d), or give the member a test address"))
 	}
 	if key, v := value("ipv6", "all", "keep_addr_on_down"); v < 0 {
