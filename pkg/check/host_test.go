@@ -141,7 +141,7 @@ func TestAll(t *testing.T) {
 		"net/ipv4/conf/all/rp_filter": 1, "net/ipv4/conf/all/arp_ignore": 0, "net/ipv4/conf/hme0/arp_ignore": 0, "net/ipv4/conf/hme1/arp_ignore": 1,
 		"net/ipv6/conf/all/keep_addr_on_down": -1, "net/ipv6/conf/hme0/disable_ipv6": 1, "net/ipv6/conf/hme1/disable_ipv6": 0}}
 	const down = "warning sysctl: net/ipv6/conf/all/keep_addr_on_down is -1, which overrides members: `ip link set down` deletes their IPv6 addresses"
-	const ignored = "warning sysctl: arp_ignore is set for hme1: from a verdict until the address has moved, or for ever if the daemon is dead, nobody answers ARP for it"
+	const ignored = "warning sysctl: arp_ignore is set for hme1: from a verdict until the address has moved (for ever, if the daemon dies in between) nobody answers ARP for it"
 	require.Equal(t, text(down, ignored), lines(t, All(a)))
 	a.Bare, a.IPv6 = []string{"hme1"}, a.Members
 	require.Equal(t, text(

@@ -92,7 +92,7 @@ func All(a AllFacts) []Finding {
 		}
 	}
 	if len(ignoring) > 0 {
-		found = append(found, warning(about, "arp_ignore is set for %s: from a verdict until the address has moved, or for ever if the daemon is dead, nobody answers ARP for it", brace(ignoring)).
+		found = append(found, warning(about, "arp_ignore is set for %s: from a verdict until the address has moved (for ever, if the daemon dies in between) nobody answers ARP for it", brace(ignoring)).
 			do("set arp_ignore to 0 on all and on members (in /etc/sysctl.d); ipmpd keeps ARP to the owner by itself"))
 	}
 	var off []string
