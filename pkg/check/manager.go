@@ -94,7 +94,7 @@ func ifupdown(m Manager) []Finding {
 // member. Unmanaged=yes, which pkg/config prints, does so too, and more simply.
 func DropIn(member string) []string {
 	return []string{
-		"in /etc/systemd/network/05-ipmpd-" + member + ".network, then `networkctl reload`:",
+		"write /etc/systemd/network/05-ipmpd-" + member + ".network, then `networkctl reload`:",
 		"  [Match]", "  Name=" + member,
 		"  [Link]", "  RequiredForOnline=no",
 		"  [Network]", "  KeepConfiguration=yes", "  ConfigureWithoutCarrier=yes", "  IgnoreCarrierLoss=yes",
@@ -104,7 +104,7 @@ func DropIn(member string) []string {
 // Unmanaged keeps NetworkManager away from a member.
 func Unmanaged(member string) []string {
 	return []string{
-		"in /etc/NetworkManager/conf.d/90-ipmpd-" + member + ".conf, then `nmcli general reload`:",
+		"write /etc/NetworkManager/conf.d/90-ipmpd-" + member + ".conf, then `nmcli general reload`:",
 		"  [keyfile]", "  unmanaged-devices+=interface-name:" + member,
 	}
 }
