@@ -187,8 +187,6 @@ func (e *engine) onLink(ev netstate.LinkEvent) {
 	e.carrier(number, ev.Index, ev.Carrier, monotonic())
 }
 
-// seat is where a member is in the BPF maps, for the threads that may not ask the engine.
-type seat struct{ number, group, bit int }
 
 func (e *engine) byIfindex(ifindex int) (int, bool) {
 	s := e.seats.Load()

@@ -67,6 +67,7 @@ type planner struct {
 	tests map[netip.Addr]*Member
 	// members by interface index.
 	members map[int]*Member
+	leaving map[int]bool
 
 	gates  []*gate
 	routes []wantedRoute
@@ -86,7 +87,11 @@ func newPlanner(d Desired, o Observed) *planner {
 		data:    make(map[netip.Addr]dataAddress),
 		tests:   make(map[netip.Addr]*Member),
 		members: make(map[int]*Member),
+		leaving: make(map[int]bool),
 		wanted:  make(map[routeKey]*wantedRoute),
+	}
+	for _, l := range d.Leaving {
+		p.leaving[l.Index] = true
 	}
 	for i := range d.Groups {
 		g := &d.Groups[i]

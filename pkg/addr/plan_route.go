@@ -182,7 +182,7 @@ func (p *planner) replaceable(r HostRoute) bool {
 	if r.Protocol == Protocol {
 		return true
 	}
-	if _, member := p.members[r.Link]; !member || r.NHID != 0 {
+	if _, member := p.members[r.Link]; !member && !p.leaving[r.Link] || r.NHID != 0 {
 		return false
 	}
 	switch r.Protocol {
