@@ -17,10 +17,9 @@ import (
 // go; probes are not waited for (contract section 2, "start").
 func (e *engine) begin(cfg *config.Config) {
 	s := e.watcher.Snapshot()
-	number := 0
+	places := e.found(cfg.Groups, s).allot(cfg.Groups)
 	for i := range cfg.Groups {
-		u := newUnit(&cfg.Groups[i], i, number)
-		number += len(u.members)
+		u := newUnit(&cfg.Groups[i], places)
 		for _, m := range u.members {
 			m.look(s)
 			m.offline = e.journal.Offline(m.cfg.Name)
@@ -30,10 +29,12 @@ func (e *engine) begin(cfg *config.Config) {
 	for _, u := range e.units {
 		e.recall(u)
 	}
-	e.forget(number)
+	e.forget(places)
 	e.seatAll()
+	e.setPace()
 	for _, u := range e.units {
 		for _, m := range u.members {
+			e.show(u, m)
 			e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
 			e.publishTests(m)
 			e.carriers[m.number].Store(upness(m.link == group.LinkUp))
@@ -106,6 +107,24 @@ func (u *unit) start(s *netstate.Snapshot) group.Start {
 	return st
 }
 
+// found is who has which place in the maps of a former run.
+func (e *engine) found(groups []config.Group, s *netstate.Snapshot) seating {
+	if !e.objects.Adopted {
+		return seating{}
+	}
+	members := make([]bpf.Member, bpf.Members)
+	for number := range members {
+		m, err := e.objects.Member(number)
+		e.warnIf(err)
+		members[number] = m
+	}
+	names := map[int]string{}
+	for i := range s.Links {
+		names[s.Links[i].Index] = s.Links[i].Name
+	}
+	return recalled(groups, members, names)
+}
+
 // recall what a former run's words say of the same interfaces. A failover that its end has interrupted
 // is then finished at once, where a new verdict would have to wait until the members are armed.
 func (e *engine) recall(u *unit) {
@@ -114,21 +133,25 @@ func (e *engine) recall(u *unit) {
 		for _, m := range u.members {
 			was, err := e.objects.Member(m.number)
 			same := err == nil && m.ifindex != 0 && int(was.Ifindex) == m.ifindex &&
-				int(was.Group) == u.slot && int(was.Bit) == m.index
+				int(was.Group) == u.slot && int(was.Bit) == m.bit
 			// A member that the operator took out is not in the word either, and has not failed.
-			m.leftFailed[f] = same && !m.offline && word.Usable != 0 && word.Usable&(1<<m.index) == 0
+			m.leftFailed[f] = same && !m.offline && word.Usable != 0 && word.Usable&(1<<m.bit) == 0
 		}
 	}
 }
 
 // forget clears what a former run left in adopted maps for numbers that are used otherwise now:
-// limits (nobody is armed at a start), words, members beyond ours, owners.
-func (e *engine) forget(members int) {
+// limits (nobody is armed at a start), words, members that are not ours, owners.
+func (e *engine) forget(places seating) {
 	for i := range e.instances {
 		atomic.StoreUint32(&e.instances[i].Limit, 0)
 	}
-	for number := members; number < bpf.Members; number++ {
-		if m, err := e.objects.Member(number); err == nil && m.Ifindex != 0 {
+	ours := map[int]bool{}
+	for _, at := range places.seats {
+		ours[at.number] = true
+	}
+	for number := range bpf.Members {
+		if m, err := e.objects.Member(number); err == nil && m.Ifindex != 0 && !ours[number] {
 			e.warnIf(e.objects.SetMember(number, bpf.Member{}))
 		}
 	}
@@ -187,7 +210,6 @@ func (e *engine) onLink(ev netstate.LinkEvent) {
 	e.carrier(number, ev.Index, ev.Carrier, monotonic())
 }
 
-
 func (e *engine) byIfindex(ifindex int) (int, bool) {
 	s := e.seats.Load()
 	if s == nil {
@@ -236,7 +258,7 @@ func (e *engine) seatAll() {
 	for _, u := range e.units {
 		for _, m := range u.members {
 			if m.ifindex != 0 {
-				seats[m.ifindex] = seat{m.number, u.slot, m.index}
+				seats[m.ifindex] = seat{m.number, u.slot, m.bit}
 			}
 		}
 	}

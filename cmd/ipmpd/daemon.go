@@ -52,6 +52,7 @@ type daemon struct {
 	lockless bool // carrier does not wait for RTNL
 	links    *netstate.LinkEvents
 	engine   *engine
+	reloader *reloader
 	realtime probe.Realtime
 	closers  []func()
 	warned   sync.Map // texts
@@ -172,7 +173,7 @@ func (d *daemon) run(ctx context.Context) error {
 	e := d.engine
 	e.begin(d.cfg)
 	server := control.NewServer(control.ServerOptions{
-		Listener: d.listener, Backend: e, Events: e.public, Version: d.version, Log: d.log})
+		Listener: d.listener, Backend: backend{e, d.reloader}, Events: e.public, Version: d.version, Log: d.log})
 	notify := &notifier{healthy: d.healthy, log: d.log}
 	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
 	asker := &probe.Asker{
@@ -190,6 +191,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"confirm", d.confirm},
 		{"engine", e.run},
 		{"server", server.Run},
+		{"hangup", d.reloader.Run},
 		{"watchdog", notify.Run},
 		{"ready", func(ctx context.Context) error { return d.ready(ctx, server, notify) }},
 	}

@@ -84,8 +84,28 @@ func (e *engine) attach(u *unit, m *member) {
 		}
 		return
 	}
-	m.attachErr, m.attachment = "", a
+	m.attachErr, m.attachment, m.attachedAs = "", a, u.cfg.Attach
 	e.log.Info("attached", "interface", m.cfg.Name, "mode", string(a.Mode))
+}
+
+// attachAgain in the way that the file says now. Where that is not to be had, the old way is better
+// than none. Meanwhile the member must not be armed: its replies are not heard.
+func (e *engine) attachAgain(u *unit, m *member) {
+	old := m.attachment
+	if err := old.Detach(); err != nil {
+		e.log.Warn("detach", "interface", m.cfg.Name, "mode", string(old.Mode), "error", err)
+	}
+	m.attachment, m.attachedAs = nil, u.cfg.Attach
+	if e.attach(u, m); m.attachment != nil {
+		return
+	}
+	a, err := e.objects.Attach(m.ifindex, old.Mode)
+	if err != nil {
+		e.log.Error("the programs are off; only the link is watched", "interface", m.cfg.Name, "error", err)
+		return
+	}
+	m.attachment = a
+	e.log.Warn("attached as before", "interface", m.cfg.Name, "mode", string(a.Mode))
 }
 
 func (e *engine) attachAs(ifindex int, as config.Attach) (*bpf.Attachment, error) {

@@ -194,7 +194,7 @@ func (u *unit) track(family int, icmpID uint16) probe.Track {
 	var kinds []detect.Kind
 	for _, m := range u.members {
 		pm := probe.Member{
-			Number: m.number, Bit: m.index, Ifindex: m.ifindex, MAC: m.mac,
+			Number: m.number, Bit: m.bit, Ifindex: m.ifindex, MAC: m.mac,
 			Source: m.test(family), ICMPID: icmpID + uint16(m.number),
 		}
 		// An interface that is missing or offline is in the track, so that its bit is known.
