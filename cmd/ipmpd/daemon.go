@@ -175,6 +175,7 @@ func (d *daemon) run(ctx context.Context) error {
 	server := control.NewServer(control.ServerOptions{
 		Listener: d.listener, Backend: backend{e, d.reloader}, Events: e.public, Version: d.version, Log: d.log})
 	notify := &notifier{healthy: d.healthy, log: d.log}
+	d.reloader.status = notify.Status
 	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
 	asker := &probe.Asker{
 		Questions: d.question, Realtime: d.realtime, Warn: d.warn,
@@ -223,9 +224,14 @@ func (d *daemon) ready(ctx context.Context, server *control.Server, notify *noti
 	case <-ctx.Done():
 		return nil
 	}
-	notify.Ready(fmt.Sprintf("%s watched", counted(len(d.cfg.Groups), "group", "groups")))
+	notify.Ready(watched(d.cfg))
 	d.log.Info("ready", "groups", len(d.cfg.Groups), "adopted", d.objects.Adopted, "timer", d.objects.Timer)
 	return nil
+}
+
+// watched is the daemon's status in a few words.
+func watched(cfg *config.Config) string {
+	return counted(len(cfg.Groups), "group", "groups") + " watched"
 }
 
 // runLinks hears link messages on a locked real-time thread.

@@ -123,6 +123,7 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			e.dismissAll()
 			return nil
 		case ev := <-e.events:
 			e.handle(ev)

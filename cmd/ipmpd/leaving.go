@@ -4,6 +4,7 @@ package main
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
@@ -32,12 +33,12 @@ func (e *engine) depart(u *unit, m *member, stays *unit) {
 	e.disarm(m)
 	for f := range bpf.Families {
 		number := bpf.InstanceNumber(m.number, f)
-		e.instances[number].Kind = bpf.KindNone
-		if stays != nil && !stays.hasBit(m.bit) {
+		atomic.StoreUint32(&e.instances[number].Kind, bpf.KindNone)
+		if stays != nil {
 			e.warnIf(e.objects.SetSurvivors(number, stays.usableBits(f)))
-			bpf.ChangeWord(&e.tracks[bpf.TrackNumber(u.slot, f)], 0, 1<<m.bit)
 		}
 	}
+	e.clearBit(stays, u.slot, m.bit)
 	now := time.Now()
 	e.leaving = append(e.leaving, &departure{m: m, place: seat{m.number, u.slot, m.bit},
 		due: now.Add(farewell), until: now.Add(patienceLeaving)})
@@ -105,9 +106,23 @@ func (e *engine) retire(at seat) {
 		number := bpf.InstanceNumber(at.number, f)
 		bpf.Forget(&e.instances[number])
 		e.warnIf(e.objects.SetSurvivors(number, nil))
-		if slot == nil || !slot.hasBit(at.bit) {
+	}
+	e.clearBit(slot, at.group, at.bit)
+	if slot == nil {
+		for f := range bpf.Families {
 			bpf.ChangeWord(&e.tracks[bpf.TrackNumber(at.group, f)], 0, 1<<at.bit)
 		}
+	}
+}
+
+// clearBit of one who is not in a group any more, unless another has it already. Where nobody of the
+// group is left, the bit stays for now: what is sent has no other way out.
+func (e *engine) clearBit(u *unit, slot, bit int) {
+	if u == nil || u.hasBit(bit) {
+		return
+	}
+	for f := range bpf.Families {
+		bpf.ChangeWord(&e.tracks[bpf.TrackNumber(slot, f)], 0, 1<<bit)
 	}
 }
 

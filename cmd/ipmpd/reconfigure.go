@@ -36,6 +36,7 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 	s := e.watcher.Snapshot()
 	was := e.units
 	units, successors := e.succession(groups, &diff)
+	moved := e.settle(was, successors, s)
 	// What was prepared for a group that changes is not fired any more: another generation.
 	for _, u := range was {
 		if slices.Contains(units, u) {
@@ -46,7 +47,6 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 			bpf.ChangeWord(&e.tracks[bpf.TrackNumber(u.slot, f)], 0, 0)
 		}
 	}
-	moved := e.settle(was, successors, s)
 	e.units = units
 	for _, n := range successors {
 		e.establish(n, s)
@@ -58,14 +58,10 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 	e.disown(was)
 	e.seatAll()
 	e.setPace()
-	e.updateProbing()
+	e.resettle(was, successors)
 	for _, at := range moved {
 		e.retire(at)
 	}
-	for _, n := range successors {
-		e.attachAll(n.unit)
-	}
-	e.resettle(was, successors)
 	if e.tick != nil {
 		e.tick.Reset(e.tickInterval())
 	}
@@ -131,6 +127,10 @@ func (e *engine) settle(was []*unit, successors []*successor, s *netstate.Snapsh
 			}
 			m.look(s)
 			m.offline = e.journal.Offline(m.cfg.Name)
+			// It takes long, and means nothing yet: the programs do not know the interface.
+			if m.ifindex != 0 && m.attachment == nil {
+				e.attach(n.unit, m)
+			}
 		}
 	}
 	for _, p := range e.onlines {
@@ -248,8 +248,11 @@ func (e *engine) part(was []*unit, successors []*successor, moved []seat) {
 			}
 		}
 		for _, m := range u.members {
-			stays := next != nil && slices.Contains(next.members, m)
-			if !stays && !slices.Contains(moved, seat{m.number, u.slot, m.bit}) {
+			switch {
+			case next != nil && slices.Contains(next.members, m):
+			case slices.Contains(moved, seat{m.number, u.slot, m.bit}):
+				e.clearBit(next, u.slot, m.bit)
+			default:
 				e.depart(u, m, next)
 			}
 		}
@@ -287,25 +290,19 @@ func (e *engine) disown(was []*unit) {
 	}
 }
 
-func (e *engine) attachAll(u *unit) {
-	for _, m := range u.members {
-		switch {
-		case m.ifindex == 0:
-		case m.attachment == nil:
-			e.attach(u, m)
-		case m.attachedAs != u.cfg.Attach:
-			e.attachAgain(u, m)
-		}
-	}
-}
-
 // resettle brings the host to where the new groups want it: addresses first, then what is left over
-// goes; then the neighbours are told, as of any planned move.
+// goes; then the neighbours are told, as of any planned move. Probes come last: what is sent from an
+// address that is not there yet is missed.
 func (e *engine) resettle(was []*unit, successors []*successor) {
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	e.apply()
 	for _, n := range successors {
+		for _, m := range n.members {
+			if m.attachment != nil && m.attachedAs != n.cfg.Attach {
+				e.attachAgain(n.unit, m)
+			}
+		}
 		before := make([]int, len(n.cfg.Addresses))
 		for i := range before {
 			before[i] = -1
@@ -317,6 +314,9 @@ func (e *engine) resettle(was []*unit, successors []*successor) {
 			e.announcer.Announce(list...)
 		}
 		e.tellMoves(was, n)
+	}
+	e.updateProbing()
+	for _, n := range successors {
 		// Limits follow other rules at once.
 		e.findings(n.unit, n.tracker.Observe(monotonic(), e.samples(n.unit)))
 	}

@@ -24,6 +24,7 @@ type reloader struct {
 	hangup <-chan os.Signal
 	turn   chan struct{} // holds one token, of who reloads
 	runs   config.Config // what cannot be changed while the daemon runs
+	status func(string)  // tells systemd; may be nil
 }
 
 func newReloader(d *daemon, file string, level *slog.LevelVar, hangup <-chan os.Signal) *reloader {
@@ -87,6 +88,9 @@ func (r *reloader) reload(ctx context.Context) (*control.Reload, error) {
 	r.level.Set(cfg.LogLevel)
 	if answer.Summary, err = r.engine.reload(ctx, cfg); err != nil {
 		return nil, err
+	}
+	if r.status != nil {
+		r.status(watched(cfg))
 	}
 	return answer, nil
 }

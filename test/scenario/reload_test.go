@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,6 +65,8 @@ func reloadScene(t *testing.T, members int, config string) *scene {
 		prepare: func(t *testing.T, s *scene) {
 			require.NoError(t, s.Router.AddAddr("eth0", "192.0.3.1/24"))
 			require.NoError(t, s.Peer.AddAddr("eth0", "192.0.3.100/24"))
+			s.quiet(config, true)
+			s.quiet(config, false)
 		},
 		ready: func(s *scene) (bool, error) { return s.allOK() },
 	})
@@ -92,11 +96,33 @@ func (s *scene) allOK() (bool, error) {
 	return true, nil
 }
 
+// quiet: an interface of the LAN that is in no group must not answer ARP for addresses that are on
+// others, as Linux does unless it is told not to. First those that a file does not name, then those
+// that it does.
+func (s *scene) quiet(config string, unnamed bool) {
+	s.t.Helper()
+	for _, m := range s.Members {
+		if strings.Contains(config, m.Name+":") != unnamed {
+			value := map[bool]string{true: "1", false: "0"}[unnamed]
+			require.NoError(s.t, s.Host.Sysctl("ipv4/conf/"+m.Name+"/arp_ignore", value))
+		}
+	}
+}
+
+// reloaded with another file; it returns what the command says.
+func (s *scene) reloaded(config string) string {
+	s.t.Helper()
+	s.quiet(config, true)
+	require.NoError(s.t, s.daemon.Configure(config))
+	out := s.run("reload")
+	s.quiet(config, false)
+	return out
+}
+
 // reload another file, which must succeed with this summary.
 func (s *scene) reload(config, summary string) {
 	s.t.Helper()
-	require.NoError(s.t, s.daemon.Configure(config))
-	require.Equal(s.t, summary+"\n", s.run("reload"))
+	require.Equal(s.t, summary+"\n", s.reloaded(config))
 }
 
 // group of the status.
@@ -555,4 +581,154 @@ func TestReloadOfSomebodyOffline(t *testing.T) {
 	s.wait("all to answer", s.allOK)
 	s.at("hme0", blue)
 	s.news()
+}
+
+// TestReloadOfBothFamilies: what is of IPv6 moves, comes and goes like the rest.
+func TestReloadOfBothFamilies(t *testing.T) {
+	text := func(members []int, addresses string) string {
+		return fmt.Sprintf("groups:\n  blue: {%s, detection-time: 2ms, targets: [192.0.2.1, %q], interfaces: {%s}, addresses: [%s]}\n",
+			always, lab.Router6, join(members, func(i int) string {
+				return fmt.Sprintf("hme%d: {test: [%s/24, %q]}", i, lab.TestAddr(i), lab.TestAddr6(i).String()+"/64")
+			}), addresses)
+	}
+	s := stage(t, setup{lab: lab.Options{Members: 3}, config: text([]int{0, 1, 2}, "192.0.2.10/24"),
+		ready: func(s *scene) (bool, error) { return s.allOK() }})
+	tr := s.traffic()
+	from := faults.Now()
+	s.reload(text([]int{0, 1, 2}, `192.0.2.10/24, "`+data6.String()+`"`), "changed: blue")
+	s.at("hme1", lab.Data6)
+	s.reload(text([]int{0, 2}, `192.0.2.10/24, "`+data6.String()+`"`), "changed: blue")
+	s.at("hme2", lab.Data6)
+	s.bare("hme1")
+	tr.flows(faults.Now())
+	tr.lossless(from)
+	require.Empty(t, words(s.history()))
+
+	require.NoError(t, s.Members[0].CutSilent())
+	s.expect("failover hme0")
+	s.at("hme2", lab.Data, lab.Data6)
+	require.NoError(t, s.Members[0].Repair())
+	s.expect("repair hme0", "failback hme0")
+
+	// Without anything of IPv6 in the file, nothing is probed by it.
+	s.reload(file(blueText([]int{0, 2}, "10")), "changed: blue")
+	require.NotContains(t, s.group("blue").Interfaces[0].Families, "ipv6")
+	s.pass(50 * time.Millisecond)
+	require.NoError(t, s.Members[0].CutSilent())
+	s.expect("failover hme0")
+	s.at("hme2", lab.Data)
+	tr.flows(faults.Now())
+	tr.finish()
+}
+
+// TestReloadOfWhatWasFound: an address that ipmpd has found on a member moves with its group when the
+// member leaves. A test address that was found stays.
+func TestReloadOfWhatWasFound(t *testing.T) {
+	s := stage(t, setup{lab: lab.Options{Members: 3}, config: file(blueText([]int{0, 1, 2}, "10")),
+		ready: func(s *scene) (bool, error) { return s.allOK() },
+		prepare: func(t *testing.T, s *scene) {
+			require.NoError(t, s.Host.AddAddr("hme0", "192.0.2.11/24", "192.0.2.10/24"))
+		}})
+	s.at("hme0", blue)
+	s.reload(file(blueText([]int{1, 2}, "10")), "changed: blue")
+	s.at("hme1", blue)
+	prefixes, err := s.Host.Addresses("hme0")
+	require.NoError(t, err)
+	prefixes = slices.DeleteFunc(prefixes, func(p netip.Prefix) bool { return p.Addr().IsLinkLocalUnicast() })
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("192.0.2.11/24")}, prefixes)
+	require.Zero(t, s.programs("hme0"))
+}
+
+// TestReloadAsksForDuplicates of what is new, and of nothing else.
+func TestReloadAsksForDuplicates(t *testing.T) {
+	asking := func(addresses ...string) string {
+		return strings.Replace(file(blueText([]int{0, 1}, addresses...)), "duplicate-check: false", "duplicate-check: true", 1)
+	}
+	s := reloadScene(t, 2, asking("10"))
+	require.NoError(t, s.Peer.AddAddr("eth0", "192.0.2.20/24"))
+	events := s.watchFrom(3)
+	s.reload(asking("10", "20"), "changed: blue")
+	require.Equal(t, "192.0.2.20/24", s.told(events, control.EventAddressDuplicate).Address)
+	owner, err := s.where(blue2)
+	require.NoError(t, err)
+	require.Empty(t, owner)
+
+	// Another reload does not put it in use, nor tell it again; a free one is in use soon.
+	s.reload(asking("10", "20", "30"), "changed: blue")
+	s.at("hme0", blue, netip.MustParseAddr("192.0.2.30"))
+	owner, err = s.where(blue2)
+	require.NoError(t, err)
+	require.Empty(t, owner)
+	log, err := os.ReadFile(s.daemon.Log)
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(log), "msg=address-duplicate"))
+
+	s.reload(file(blueText([]int{0, 1}, "10", "20", "30")), "changed: blue")
+	s.at("hme0", blue)
+	owner, err = s.where(blue2)
+	require.NoError(t, err)
+	require.Equal(t, "hme1", owner, "nobody is asked any more")
+}
+
+// TestReloadAtRandom: whatever file comes after whichever, one address that is in all of them loses
+// nobody, nothing is taken for a failure, and nothing is left where it does not belong.
+func TestReloadAtRandom(t *testing.T) {
+	seed := rand.Uint64()
+	if text := os.Getenv("SEED"); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err)
+	}
+	t.Logf("SEED=%d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	steps := 12
+	if text := os.Getenv("STEPS"); text != "" {
+		var err error
+		steps, err = strconv.Atoi(text)
+		require.NoError(t, err)
+	}
+	const members = 6
+	s := reloadScene(t, members, file(blueText([]int{0, 1}, "10")))
+	tr := s.traffic()
+	for range steps {
+		order := r.Perm(members)
+		inBlue := 1 + r.IntN(3)
+		inRed := r.IntN(3)
+		addresses := []string{"10", "20", "30"}[:1+r.IntN(3)]
+		r.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+		more := []string{"", "", "spread: false", "failback: false", "misses: 5", "attach: xdp-generic"}[r.IntN(6)]
+		groups := []string{groupText("blue", "192.0.2", more, order[:inBlue], addresses...)}
+		used := order[:inBlue]
+		if inRed > 0 {
+			groups = append(groups, redText(order[inBlue:inBlue+inRed], "10"))
+			used = order[:inBlue+inRed]
+			if r.IntN(2) == 0 {
+				slices.Reverse(groups)
+			}
+		}
+		config := file(groups...)
+		t.Log(config)
+		from := faults.Now()
+		s.reloaded(config)
+		s.wait("all to answer", s.allOK)
+		for i := range members {
+			if !slices.Contains(used, i) {
+				s.bare(fmt.Sprint("hme", i))
+			}
+		}
+		owner, err := s.where(blue)
+		require.NoError(t, err)
+		s.at(owner, blue)
+		if inRed > 0 {
+			owner, err = s.where(red)
+			require.NoError(t, err)
+			s.at(owner, red)
+		}
+		tr.flows(faults.Now())
+		tr.lossless(from)
+		for _, e := range s.news() {
+			require.Equal(t, "failback", e.Kind, "only addresses that go home")
+		}
+	}
+	tr.finish()
 }
