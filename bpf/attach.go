@@ -161,6 +161,21 @@ func (a *Attachment) Detach() error {
 	return errors.Join(a.ingress.detach(), a.egress.detach())
 }
 
+// Supersede lets an attachment go that another on the same interface has taken the place of.
+func (o *Objects) Supersede(old, by *Attachment) error {
+	return errors.Join(o.supersede(old.ingress, by.ingress), o.supersede(old.egress, by.egress))
+}
+
+func (o *Objects) supersede(old, by hook) error {
+	_, was := old.(bpfLink)
+	_, is := by.(bpfLink)
+	// What is pinned is the same, or was taken off by Attach; so were filters, but for the same one.
+	if o.pins != "" || !was && !is {
+		return old.close()
+	}
+	return old.detach()
+}
+
 // bpfLink is a hook that is a BPF link, pinned where the objects are.
 type bpfLink struct {
 	link link.Link

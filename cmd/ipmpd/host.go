@@ -89,23 +89,28 @@ func (e *engine) attach(u *unit, m *member) {
 }
 
 // attachAgain in the way that the file says now. Where that is not to be had, the old way is better
-// than none. Meanwhile the member must not be armed: its replies are not heard.
+// than none. The member must not be armed: the kernel may not let the two overlap.
 func (e *engine) attachAgain(u *unit, m *member) {
 	old := m.attachment
-	if err := old.Detach(); err != nil {
-		e.log.Warn("detach", "interface", m.cfg.Name, "mode", string(old.Mode), "error", err)
-	}
-	m.attachment, m.attachedAs = nil, u.cfg.Attach
-	if e.attach(u, m); m.attachment != nil {
-		return
-	}
-	a, err := e.objects.Attach(m.ifindex, old.Mode)
-	if err != nil {
-		e.log.Error("the programs are off; only the link is watched", "interface", m.cfg.Name, "error", err)
-		return
+	m.attachedAs = u.cfg.Attach
+	a, err := e.attachAs(m.ifindex, u.cfg.Attach)
+	if err == nil {
+		err = e.objects.Supersede(old, a)
+	} else {
+		// One kind of XDP keeps the other off.
+		_ = old.Detach()
+		if a, err = e.attachAs(m.ifindex, u.cfg.Attach); err != nil {
+			e.log.Error("the programs stay as they were", "interface", m.cfg.Name, "error", err)
+			a, err = e.objects.Attach(m.ifindex, old.Mode)
+		}
 	}
 	m.attachment = a
-	e.log.Warn("attached as before", "interface", m.cfg.Name, "mode", string(a.Mode))
+	if err != nil {
+		e.log.Error("attaching in another way", "interface", m.cfg.Name, "error", err)
+	}
+	if a != nil {
+		e.log.Info("attached", "interface", m.cfg.Name, "mode", string(a.Mode))
+	}
 }
 
 func (e *engine) attachAs(ifindex int, as config.Attach) (*bpf.Attachment, error) {
