@@ -63,6 +63,7 @@ func (e *engine) begin(cfg *config.Config) {
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	for _, u := range e.units {
+		e.resolveAll(u)
 		nowhere := make([]int, len(u.cfg.Addresses))
 		for i := range nowhere {
 			nowhere[i] = -1

@@ -44,6 +44,9 @@ type member struct {
 	leftFailed [bpf.Families]bool
 	// epoch is raised when another interface takes the place: it is armed anew.
 	epoch uint32
+	// settled is the interface index on which its addresses and sysctls are. Before, the kernel would ask
+	// for neighbours in the name of another member's address, and they would take it for this one's.
+	settled int
 	// armed is the limit that was written to each instance.
 	armed [bpf.Families]uint32
 }

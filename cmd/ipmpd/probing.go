@@ -146,10 +146,19 @@ func (e *engine) rotate(u *unit, family int) (changed bool) {
 	return changed
 }
 
+// resolveAll targets of a group, whose members have got their addresses a moment ago.
+func (e *engine) resolveAll(u *unit) {
+	for f := range u.side {
+		for _, t := range u.side[f].targets {
+			e.resolve(u, t)
+		}
+	}
+}
+
 // resolve asks for a target's MAC on every member that can.
 func (e *engine) resolve(u *unit, target netip.Addr) {
 	for _, m := range u.members {
-		if m.ifindex == 0 || m.link == group.LinkDown || m.offline {
+		if m.ifindex == 0 || m.settled != m.ifindex || m.link == group.LinkDown || m.offline {
 			continue
 		}
 		family := 0

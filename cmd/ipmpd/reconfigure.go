@@ -298,6 +298,7 @@ func (e *engine) resettle(was []*unit, successors []*successor) {
 	o := observed(e.watcher.Snapshot(), d)
 	e.apply()
 	for _, n := range successors {
+		e.resolveAll(n.unit)
 		for _, m := range n.members {
 			if m.attachment != nil && m.attachedAs != n.cfg.Attach {
 				e.attachAgain(n.unit, m)

@@ -130,6 +130,13 @@ func (e *engine) apply() []addr.Failure {
 		return nil
 	}
 	e.applied, e.unfinished = d, failures
+	for _, u := range e.units {
+		for _, m := range u.members {
+			if !e.holds(m) {
+				m.settled = m.ifindex
+			}
+		}
+	}
 	e.settleFailures(failures)
 	return failures
 }

@@ -468,8 +468,12 @@ func TestReloadOfTheRules(t *testing.T) {
 			tr.flows(faults.Now())
 			require.Empty(t, words(s.history()), change.now)
 		}
+		// What the kernel loses while it changes the kind of XDP is not ours.
+		if !strings.Contains(change.now, "xdp") {
+			tr.lossless(from)
+		}
+		from = faults.Now()
 	}
-	tr.lossless(from)
 
 	// Right after a reload a silent cut is a failover.
 	for i, config := range []string{
@@ -627,6 +631,7 @@ func TestReloadOfWhatWasFound(t *testing.T) {
 	s := stage(t, setup{lab: lab.Options{Members: 3}, config: file(blueText([]int{0, 1, 2}, "10")),
 		ready: func(s *scene) (bool, error) { return s.allOK() },
 		prepare: func(t *testing.T, s *scene) {
+			s.quiet("", true) // what is there before the programs would be answered for by all
 			require.NoError(t, s.Host.AddAddr("hme0", "192.0.2.11/24", "192.0.2.10/24"))
 		}})
 	s.at("hme0", blue)
@@ -696,7 +701,7 @@ func TestReloadAtRandom(t *testing.T) {
 		inRed := r.IntN(3)
 		addresses := []string{"10", "20", "30"}[:1+r.IntN(3)]
 		r.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
-		more := []string{"", "", "spread: false", "failback: false", "misses: 5", "attach: xdp-generic"}[r.IntN(6)]
+		more := []string{"", "", "spread: false", "failback: false", "misses: 5"}[r.IntN(5)]
 		groups := []string{groupText("blue", "192.0.2", more, order[:inBlue], addresses...)}
 		used := order[:inBlue]
 		if inRed > 0 {
