@@ -61,13 +61,38 @@ ip nexthop del id 0-v4-via-1`},
 			d.Leaving = nil
 			k.addForeign("hme0", "192.0.2.77/24", unix.IFA_F_NOPREFIXROUTE, 0)
 		}, ``},
+		{"two again, one at a time", func() {
+			d.Groups[0].Members, d.Groups[0].Spread = full, false
+		}, `
+ip addr replace 192.0.2.10/24 dev hme0
+ip addr replace 192.0.2.11/24 dev hme0 test
+ip nexthop replace id 0-v4-via-0 via 192.0.2.1 dev hme0
+ip nexthop replace id 0-v4-via-1 via 192.0.2.1 dev hme1
+ip nexthop replace id 0-v4-0 dev hme0
+ip nexthop replace id 0-v4-1 dev hme1
+ip nexthop replace id 0-v4-via-standing group 0-v4-via-1
+ip nexthop replace id 0-v4-standing group 0-v4-1
+ip route replace default nhid 0-v4-via-standing src 192.0.2.10 metric 1
+ip route replace 192.0.2.0/24 nhid 0-v4-standing scope link src 192.0.2.10 metric 1
+ip addr del 192.0.2.10/24 dev hme1`},
+		{"the second leaves, and is waited for no more", func() {
+			d.Groups[0].Members = full[:1]
+			d.Leaving = []Leaving{{Name: "hme1", Index: 3}}
+		}, `
+ip route del default nhid 0-v4-via-standing src 192.0.2.10 metric 1
+ip route del 192.0.2.0/24 nhid 0-v4-standing src 192.0.2.10 metric 1
+ip addr del 192.0.2.12/24 dev hme1
+ip nexthop del id 0-v4-standing
+ip nexthop del id 0-v4-via-standing
+ip nexthop del id 0-v4-1
+ip nexthop del id 0-v4-via-1`},
 		{"the group leaves: what we added goes", func() {
-			d = Desired{Leaving: []Leaving{{Name: "hme1", Index: 3}}}
+			d = Desired{Leaving: []Leaving{{Name: "hme0", Index: 2}}}
 		}, `
 ip route del default nhid 0-v4-via-group src 192.0.2.10
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
-ip addr del 192.0.2.10/24 dev hme1
-ip addr del 192.0.2.12/24 dev hme1
+ip addr del 192.0.2.11/24 dev hme0
+ip addr del 192.0.2.10/24 dev hme0
 ip nexthop del id 0-v4-group
 ip nexthop del id 0-v4-via-group
 ip nexthop del id 0-v4-0
