@@ -17,7 +17,8 @@ import (
 // go; probes are not waited for (contract section 2, "start").
 func (e *engine) begin(cfg *config.Config) {
 	s := e.watcher.Snapshot()
-	places := e.found(cfg.Groups, s).allot(cfg.Groups)
+	former := e.found(cfg.Groups, s)
+	places := former.allot(cfg.Groups)
 	for i := range cfg.Groups {
 		u := newUnit(&cfg.Groups[i], places)
 		for _, m := range u.members {
@@ -60,6 +61,7 @@ func (e *engine) begin(cfg *config.Config) {
 		}
 	}
 	e.apply()
+	e.strip(former, places, s)
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	for _, u := range e.units {
@@ -124,6 +126,18 @@ func (e *engine) found(groups []config.Group, s *netstate.Snapshot) seating {
 		names[s.Links[i].Index] = s.Links[i].Name
 	}
 	return recalled(groups, members, names)
+}
+
+// strip the programs of a former run off interfaces that the file does not name any more.
+func (e *engine) strip(former, places seating, s *netstate.Snapshot) {
+	for name := range former.seats {
+		_, stays := places.seats[name]
+		if l := s.LinkByName(name); l != nil && !stays {
+			if err := e.objects.Strip(l.Index); err != nil {
+				e.log.Warn("programs of a former run stay", "interface", name, "error", err)
+			}
+		}
+	}
 }
 
 // recall what a former run's words say of the same interfaces. A failover that its end has interrupted

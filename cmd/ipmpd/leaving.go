@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -74,11 +75,16 @@ func (e *engine) dismissAll() {
 	e.leaving = nil
 }
 
+// overtaken: the last apply was given up for a failover.
+func (e *engine) overtaken() bool {
+	return slices.ContainsFunc(e.unfinished, func(f addr.Failure) bool { return errors.Is(f.Err, addr.ErrOvertaken) })
+}
+
 // holds: the last apply was not done with the interface.
 func (e *engine) holds(m *member) bool {
-	return m.ifindex != 0 && slices.ContainsFunc(e.unfinished, func(f addr.Failure) bool {
-		return f.Op.Link == m.ifindex || f.Err == addr.ErrOvertaken
-	})
+	return m.ifindex != 0 && (e.overtaken() || slices.ContainsFunc(e.unfinished, func(f addr.Failure) bool {
+		return f.Op.Link == m.ifindex
+	}))
 }
 
 // letGo is the last that happens to an interface that has left its group: its addresses, and those of

@@ -296,7 +296,7 @@ func (e *engine) disown(was []*unit) {
 func (e *engine) resettle(was []*unit, successors []*successor) {
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
-	e.apply()
+	e.applyCaughtUp()
 	for _, n := range successors {
 		e.resolveAll(n.unit)
 		for _, m := range n.members {
@@ -323,6 +323,26 @@ func (e *engine) resettle(was []*unit, successors []*successor) {
 	}
 	e.prepareAll()
 	e.askFirst(false)
+}
+
+// applyCaughtUp with the news of a failover that the fast path has begun meanwhile: what follows needs
+// the addresses to be where they belong.
+func (e *engine) applyCaughtUp() {
+	const tries, wait = 100, 5 * time.Millisecond
+	e.apply()
+	for range tries {
+		if !e.overtaken() {
+			return
+		}
+		select {
+		case ev := <-e.events:
+			e.handle(ev)
+		case <-time.After(wait):
+		}
+		if e.overtaken() {
+			e.apply()
+		}
+	}
 }
 
 // tellMoves of addresses, with the interface that each comes from, of whichever group.

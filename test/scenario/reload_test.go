@@ -675,6 +675,63 @@ func TestReloadAsksForDuplicates(t *testing.T) {
 	require.Equal(t, "hme1", owner, "nobody is asked any more")
 }
 
+// TestReloadWhileAMemberFails: whichever comes first, the failure or the file, there is one failover.
+func TestReloadWhileAMemberFails(t *testing.T) {
+	configs := []string{file(blueText([]int{0, 1}, "10", "20")), file(blueText([]int{0, 1, 2}, "10")), file(blueText([]int{0, 1}, "10"))}
+	s := reloadScene(t, 3, configs[2])
+	tr := s.traffic()
+	for i := range 12 {
+		s.at("hme0", blue)
+		s.news()
+		reloaded := make(chan error, 1)
+		require.NoError(t, s.daemon.Configure(configs[i%len(configs)]))
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		go func() {
+			_, err := s.client.Reload(ctx)
+			reloaded <- err
+		}()
+		s.pass(time.Duration(i) * 3 * time.Millisecond)
+		require.NoError(t, s.Members[0].CutSilent())
+		require.NoError(t, <-reloaded)
+		cancel()
+		s.at("hme1", blue)
+		s.state0("failed")
+		tr.flows(faults.Now())
+		require.NoError(t, s.Members[0].Repair())
+		s.wait("all to answer", s.allOK)
+		h := words(s.history())
+		require.Equal(t, 1, strings.Count(strings.Join(h, ","), "failover hme0"), "%q", h)
+		require.NotContains(t, h, "failover hme1")
+		require.NotContains(t, h, "failover hme2")
+	}
+	tr.finish()
+	s.news()
+}
+
+// state0 waits until the first member of the first group is in a state.
+func (s *scene) state0(want string) {
+	s.t.Helper()
+	s.wait("hme0 "+want, func() (bool, error) {
+		st, err := s.client.Status(s.context())
+		return err == nil && st.Groups[0].Interfaces[0].State == want, err
+	})
+}
+
+// TestLeftWhileNobodyWatched: a member that the file names no more at the next start is left alone.
+func TestLeftWhileNobodyWatched(t *testing.T) {
+	s := reloadScene(t, 3, file(blueText([]int{0, 1, 2}, "10")))
+	require.NoError(t, s.daemon.Kill())
+	require.NoError(t, s.daemon.Configure(file(blueText([]int{1, 2}, "10"))))
+	s.quiet("hme1: hme2:", true)
+	require.NoError(t, s.daemon.Start())
+	s.wait("the daemon to be ready", s.allOK)
+	s.at("hme1", blue)
+	s.bare("hme0")
+	require.NoError(t, s.Members[1].CutSilent())
+	s.expect("failover hme1")
+	s.at("hme2", blue)
+}
+
 // TestReloadAtRandom: whatever file comes after whichever, one address that is in all of them loses
 // nobody, nothing is taken for a failure, and nothing is left where it does not belong.
 func TestReloadAtRandom(t *testing.T) {
