@@ -70,10 +70,10 @@ type engine struct {
 	firstUse    firstUse
 
 	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
-	// not do; settled are called when nobody leaves any more.
+	// not do; afterwards is called when nobody leaves any more.
 	leaving    []*departure
 	unfinished []addr.Failure
-	settled    []func()
+	afterwards []func()
 	tick       *time.Ticker
 	pace       atomic.Pointer[pace]
 

@@ -60,10 +60,10 @@ func (e *engine) dismiss(now time.Time) {
 	if waiting {
 		return
 	}
-	for _, f := range e.settled {
+	for _, f := range e.afterwards {
 		f()
 	}
-	e.settled = nil
+	e.afterwards = nil
 }
 
 // dismissAll at once, as another reload comes.

@@ -24,6 +24,11 @@ type successor struct {
 
 // reconfigure makes of the groups that run those of another configuration. Groups that are the same
 // in both are not touched.
+//
+// The order is: programs on new interfaces, which do not know them yet; what was prepared is not fired
+// any more; the state of the new groups; their words, members and owners in the BPF maps; the host's
+// addresses and routes; announcements; probes, and limits by the new rules. Those who left keep their
+// programs for a moment (dismiss).
 func (e *engine) reconfigure(groups []config.Group) difference {
 	diff := compare(e.configured(), groups)
 	if diff.nothing() {
@@ -36,7 +41,7 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 	s := e.watcher.Snapshot()
 	was := e.units
 	units, successors := e.succession(groups, &diff)
-	moved := e.settle(was, successors, s)
+	moved := e.welcome(was, successors, s)
 	// What was prepared for a group that changes is not fired any more: another generation.
 	for _, u := range was {
 		if slices.Contains(units, u) {
@@ -110,9 +115,9 @@ func (e *engine) succession(groups []config.Group, diff *difference) (units []*u
 	return units, successors
 }
 
-// settle who is new: what an interface brings along from another group, whose place there is
+// welcome who is new: what an interface brings along from another group, whose place there is
 // returned, and the operator's marks.
-func (e *engine) settle(was []*unit, successors []*successor, s *netstate.Snapshot) (moved []seat) {
+func (e *engine) welcome(was []*unit, successors []*successor, s *netstate.Snapshot) (moved []seat) {
 	for _, n := range successors {
 		for _, m := range n.members {
 			if n.stays(m) {

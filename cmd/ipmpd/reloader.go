@@ -102,7 +102,7 @@ func (e *engine) reload(ctx context.Context, cfg *config.Config) (summary string
 	event := func() {
 		diff := e.reconfigure(cfg.Groups)
 		e.event(control.Event{Event: control.EventConfigReloaded, Detail: diff.String()})
-		e.settled = append(e.settled, func() { answer <- diff.String() })
+		e.afterwards = append(e.afterwards, func() { answer <- diff.String() })
 		e.dismiss(time.Now())
 	}
 	select {
