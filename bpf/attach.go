@@ -176,6 +176,33 @@ func (a *Attachment) Detach() error {
 	return errors.Join(a.ingress.detach(), a.egress.detach())
 }
 
+// Strip takes off an interface what a former run has attached to it.
+func (o *Objects) Strip(ifindex int) error {
+	var errs []error
+	for _, name := range []string{pinIngress, pinXDP, pinXDPGeneric, pinEgress} {
+		errs = append(errs, o.dropPins(ifindex, name))
+	}
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		errs = append(errs, clsactFilter{ifindex: ifindex, parent: parent}.detach())
+	}
+	return errors.Join(errs...)
+}
+
+// Supersede lets an attachment go that another on the same interface has taken the place of.
+func (o *Objects) Supersede(old, by *Attachment) error {
+	return errors.Join(o.supersede(old.ingress, by.ingress), o.supersede(old.egress, by.egress))
+}
+
+func (o *Objects) supersede(old, by hook) error {
+	_, was := old.(bpfLink)
+	_, is := by.(bpfLink)
+	// What is pinned is the same, or was taken off by Attach; so were filters, but for the same one.
+	if o.pins != "" || !was && !is {
+		return old.close()
+	}
+	return old.detach()
+}
+
 // bpfLink is a hook that is a BPF link, pinned where the objects are.
 type bpfLink struct {
 	link link.Link

@@ -184,6 +184,14 @@ type Word struct {
 
 func wordOf(v uint64) Word { return Word{Generation: uint32(v >> 32), Usable: uint32(v)} }
 
+// Forget what an instance was, because another member has its number from now on. Nothing of it may
+// be judged or probed.
+func Forget(i *Instance) {
+	atomic.StoreUint32(&i.Limit, 0)
+	atomic.StoreUint32(&i.Kind, KindNone)
+	*i = Instance{}
+}
+
 // ReadWord returns a track's word. Safe for concurrent use.
 func ReadWord(t *Track) Word { return wordOf(atomic.LoadUint64(&t.Word)) }
 

@@ -89,11 +89,11 @@ func (u *unit) remember(taken []addr.Route) (news []addr.Route) {
 	return news
 }
 
-// inherit takes over what a former run had adopted: from the state file, or, without one, from what
-// is on the host.
-func (e *engine) inherit(s *netstate.Snapshot) {
+// recallRoutes takes over what a former run had adopted: from the state file, or, without one, from
+// what is on the host.
+func (e *engine) recallRoutes(s *netstate.Snapshot, units ...*unit) {
 	o := routesOf(s)
-	for _, u := range e.units {
+	for _, u := range units {
 		var known bool
 		if u.adopted, known = e.journal.Adopted(u.cfg.Name); known {
 			continue

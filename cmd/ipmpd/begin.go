@@ -17,10 +17,10 @@ import (
 // go; probes are not waited for (contract section 2, "start").
 func (e *engine) begin(cfg *config.Config) {
 	s := e.watcher.Snapshot()
-	number := 0
+	former := e.found(cfg.Groups, s)
+	places := former.allot(cfg.Groups)
 	for i := range cfg.Groups {
-		u := newUnit(&cfg.Groups[i], i, number)
-		number += len(u.members)
+		u := newUnit(&cfg.Groups[i], places)
 		for _, m := range u.members {
 			m.look(s)
 			m.offline = e.journal.Offline(m.cfg.Name)
@@ -30,10 +30,12 @@ func (e *engine) begin(cfg *config.Config) {
 	for _, u := range e.units {
 		e.recall(u)
 	}
-	e.forget(number)
+	e.forget(places)
 	e.seatAll()
+	e.setPace()
 	for _, u := range e.units {
 		for _, m := range u.members {
+			e.show(u, m)
 			e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
 			e.publishTests(m)
 			e.carriers[m.number].Store(upness(m.link == group.LinkUp))
@@ -42,7 +44,7 @@ func (e *engine) begin(cfg *config.Config) {
 		e.hold(u, s)
 		u.state, _ = group.New(u.groupConfig(), time.Duration(monotonic()), u.start(s))
 	}
-	e.inherit(s)
+	e.recallRoutes(s, e.units...)
 	e.adopt(s)
 	for _, u := range e.units {
 		e.publish(u)
@@ -61,9 +63,11 @@ func (e *engine) begin(cfg *config.Config) {
 		}
 	}
 	e.apply()
+	e.strip(former, places, s)
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	for _, u := range e.units {
+		e.resolveAll(u)
 		nowhere := make([]int, len(u.cfg.Addresses))
 		for i := range nowhere {
 			nowhere[i] = -1
@@ -108,6 +112,36 @@ func (u *unit) start(s *netstate.Snapshot) group.Start {
 	return st
 }
 
+// found is who has which place in the maps of a former run.
+func (e *engine) found(groups []config.Group, s *netstate.Snapshot) seating {
+	if !e.objects.Adopted {
+		return seating{}
+	}
+	members := make([]bpf.Member, bpf.Members)
+	for number := range members {
+		m, err := e.objects.Member(number)
+		e.warnIf(err)
+		members[number] = m
+	}
+	names := map[int]string{}
+	for i := range s.Links {
+		names[s.Links[i].Index] = s.Links[i].Name
+	}
+	return recalled(groups, members, names)
+}
+
+// strip the programs of a former run off interfaces that the file does not name any more.
+func (e *engine) strip(former, places seating, s *netstate.Snapshot) {
+	for name := range former.seats {
+		_, stays := places.seats[name]
+		if l := s.LinkByName(name); l != nil && !stays {
+			if err := e.objects.Strip(l.Index); err != nil {
+				e.log.Warn("programs of a former run stay", "interface", name, "error", err)
+			}
+		}
+	}
+}
+
 // recall what a former run's words say of the same interfaces. A failover that its end has interrupted
 // is then finished at once, where a new verdict would have to wait until the members are armed.
 func (e *engine) recall(u *unit) {
@@ -116,21 +150,25 @@ func (e *engine) recall(u *unit) {
 		for _, m := range u.members {
 			was, err := e.objects.Member(m.number)
 			same := err == nil && m.ifindex != 0 && int(was.Ifindex) == m.ifindex &&
-				int(was.Group) == u.slot && int(was.Bit) == m.index
+				int(was.Group) == u.slot && int(was.Bit) == m.bit
 			// A member that the operator took out is not in the word either, and has not failed.
-			m.leftFailed[f] = same && !m.offline && word.Usable != 0 && word.Usable&(1<<m.index) == 0
+			m.leftFailed[f] = same && !m.offline && word.Usable != 0 && word.Usable&(1<<m.bit) == 0
 		}
 	}
 }
 
 // forget clears what a former run left in adopted maps for numbers that are used otherwise now:
-// limits (nobody is armed at a start), words, members beyond ours, owners.
-func (e *engine) forget(members int) {
+// limits (nobody is armed at a start), words, members that are not ours, owners.
+func (e *engine) forget(places seating) {
 	for i := range e.instances {
 		atomic.StoreUint32(&e.instances[i].Limit, 0)
 	}
-	for number := members; number < bpf.Members; number++ {
-		if m, err := e.objects.Member(number); err == nil && m.Ifindex != 0 {
+	ours := map[int]bool{}
+	for _, at := range places.seats {
+		ours[at.number] = true
+	}
+	for number := range bpf.Members {
+		if m, err := e.objects.Member(number); err == nil && m.Ifindex != 0 && !ours[number] {
 			e.warnIf(e.objects.SetMember(number, bpf.Member{}))
 		}
 	}
@@ -189,9 +227,6 @@ func (e *engine) onLink(ev netstate.LinkEvent) {
 	e.carrier(number, ev.Index, ev.Carrier, monotonic())
 }
 
-// seat is where a member is in the BPF maps, for the threads that may not ask the engine.
-type seat struct{ number, group, bit int }
-
 func (e *engine) byIfindex(ifindex int) (int, bool) {
 	s := e.seats.Load()
 	if s == nil {
@@ -240,7 +275,7 @@ func (e *engine) seatAll() {
 	for _, u := range e.units {
 		for _, m := range u.members {
 			if m.ifindex != 0 {
-				seats[m.ifindex] = seat{m.number, u.slot, m.index}
+				seats[m.ifindex] = seat{m.number, u.slot, m.bit}
 			}
 		}
 	}

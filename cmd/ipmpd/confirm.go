@@ -21,17 +21,12 @@ func (d *daemon) confirm(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	least := mostTick
-	members := 0
-	for i := range d.cfg.Groups {
-		least = min(least, d.cfg.Groups[i].Interval())
-		members += len(d.cfg.Groups[i].Interfaces)
-	}
-	instances := d.objects.Instances()[:bpf.InstanceNumber(members, 0)]
+	instances := d.objects.Instances()
 	return probe.RealtimeThread(d.realtime, d.warn, func() error {
 		for ctx.Err() == nil {
-			pause(least)
-			for i := range instances {
+			pace := d.engine.pace.Load()
+			pause(pace.interval)
+			for i := range instances[:pace.instances] {
 				if atomic.LoadUint32(&instances[i].Suspect) == 0 {
 					continue
 				}
@@ -42,6 +37,23 @@ func (d *daemon) confirm(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// pace at which suspicions are confirmed: the fastest group's, and how many instances there are.
+type pace struct {
+	interval  time.Duration
+	instances int
+}
+
+func (e *engine) setPace() {
+	p := &pace{interval: mostTick}
+	for _, u := range e.units {
+		p.interval = min(p.interval, u.cfg.Interval())
+		for _, m := range u.members {
+			p.instances = max(p.instances, bpf.InstanceNumber(m.number+1, 0))
+		}
+	}
+	e.pace.Store(p)
 }
 
 // pause sleeps on the calling thread; Go's own sleep is a millisecond at least.

@@ -52,6 +52,7 @@ type daemon struct {
 	lockless bool // carrier does not wait for RTNL
 	links    *netstate.LinkEvents
 	engine   *engine
+	reloader *reloader
 	realtime probe.Realtime
 	closers  []func()
 	warned   sync.Map // texts
@@ -172,8 +173,9 @@ func (d *daemon) run(ctx context.Context) error {
 	e := d.engine
 	e.begin(d.cfg)
 	server := control.NewServer(control.ServerOptions{
-		Listener: d.listener, Backend: e, Events: e.public, Version: d.version, Log: d.log})
+		Listener: d.listener, Backend: backend{e, d.reloader}, Events: e.public, Version: d.version, Log: d.log})
 	notify := &notifier{healthy: d.healthy, log: d.log}
+	d.reloader.status = notify.Status
 	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
 	asker := &probe.Asker{
 		Questions: d.question, Realtime: d.realtime, Warn: d.warn,
@@ -190,6 +192,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"confirm", d.confirm},
 		{"engine", e.run},
 		{"server", server.Run},
+		{"hangup", d.reloader.Run},
 		{"watchdog", notify.Run},
 		{"ready", func(ctx context.Context) error { return d.ready(ctx, server, notify) }},
 	}
@@ -221,9 +224,14 @@ func (d *daemon) ready(ctx context.Context, server *control.Server, notify *noti
 	case <-ctx.Done():
 		return nil
 	}
-	notify.Ready(fmt.Sprintf("%s watched", counted(len(d.cfg.Groups), "group", "groups")))
+	notify.Ready(watched(d.cfg))
 	d.log.Info("ready", "groups", len(d.cfg.Groups), "adopted", d.objects.Adopted, "timer", d.objects.Timer)
 	return nil
+}
+
+// watched is the daemon's status in a few words.
+func watched(cfg *config.Config) string {
+	return counted(len(cfg.Groups), "group", "groups") + " watched"
 }
 
 // runLinks hears link messages on a locked real-time thread.

@@ -194,6 +194,9 @@ func (e *engine) checked(c *duplicateCheck, found map[netip.Addr]addr.MAC, err e
 	before := map[*unit][]int{}
 	for i, a := range c.of {
 		claim := c.claims[i]
+		if !slices.Contains(e.units, a.u) {
+			continue // another configuration is in force, and asks again
+		}
 		if mac, taken := found[claim.Address]; taken {
 			e.taken(a, claim, mac)
 			continue

@@ -69,6 +69,14 @@ type engine struct {
 	onlines     []*pendingOnline
 	firstUse    firstUse
 
+	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
+	// not do; afterwards is called when nobody leaves any more.
+	leaving    []*departure
+	unfinished []addr.Failure
+	afterwards []func()
+	tick       *time.Ticker
+	pace       atomic.Pointer[pace]
+
 	seats    atomic.Pointer[map[int]seat] // by interface index
 	carriers [bpf.Members]atomic.Uint32   // last known, by member number
 
@@ -105,8 +113,8 @@ type command struct {
 // run is the event loop.
 func (e *engine) run(ctx context.Context) error {
 	e.synced = ctx
-	tick := time.NewTicker(e.tickInterval())
-	defer tick.Stop()
+	e.tick = time.NewTicker(e.tickInterval())
+	defer e.tick.Stop()
 	var changes, asks <-chan time.Time
 	for {
 		e.alive.Store(monotonic())
@@ -115,6 +123,7 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			e.dismissAll()
 			return nil
 		case ev := <-e.events:
 			e.handle(ev)
@@ -129,7 +138,7 @@ func (e *engine) run(ctx context.Context) error {
 		case <-asks:
 			asks = nil
 			e.askCarriers()
-		case <-tick.C:
+		case <-e.tick.C:
 			e.housekeeping()
 		}
 	}
@@ -296,6 +305,7 @@ func (e *engine) housekeeping() {
 	}
 	e.finishOnlines()
 	e.askFirst(false)
+	e.dismiss(time.Now())
 	if !e.retryAt.IsZero() && time.Now().After(e.retryAt) {
 		e.retryAt = time.Time{}
 		e.apply()

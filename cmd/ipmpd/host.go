@@ -85,8 +85,33 @@ func (e *engine) attach(u *unit, m *member) {
 		}
 		return
 	}
-	m.attachErr, m.attachment = "", a
+	m.attachErr, m.attachment, m.attachedAs = "", a, u.cfg.Attach
 	e.log.Info("attached", "interface", m.cfg.Name, "mode", string(a.Mode))
+}
+
+// attachAgain in the way that the file says now. Where that is not to be had, the old way is better
+// than none. The member must not be armed: the kernel may not let the two overlap.
+func (e *engine) attachAgain(u *unit, m *member) {
+	old := m.attachment
+	m.attachedAs = u.cfg.Attach
+	a, err := e.attachAs(m.ifindex, u.cfg.Attach)
+	if err == nil {
+		err = e.objects.Supersede(old, a)
+	} else {
+		// One kind of XDP keeps the other off.
+		_ = old.Detach()
+		if a, err = e.attachAs(m.ifindex, u.cfg.Attach); err != nil {
+			e.log.Error("the programs stay as they were", "interface", m.cfg.Name, "error", err)
+			a, err = e.objects.Attach(m.ifindex, old.Mode)
+		}
+	}
+	m.attachment = a
+	if err != nil {
+		e.log.Error("attaching in another way", "interface", m.cfg.Name, "error", err)
+	}
+	if a != nil {
+		e.log.Info("attached", "interface", m.cfg.Name, "mode", string(a.Mode))
+	}
 }
 
 func (e *engine) attachAs(ifindex int, as config.Attach) (*bpf.Attachment, error) {

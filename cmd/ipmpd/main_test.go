@@ -73,6 +73,15 @@ func (f *fakeDaemon) Command(_ context.Context, c control.Command) error {
 	return f.refusal
 }
 
+func (f *fakeDaemon) Reload(context.Context) (*control.Reload, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refusal != nil {
+		return nil, f.refusal
+	}
+	return &control.Reload{Summary: "changed: blue", Warnings: control.List[string]{"f.yaml:7:7: a; b"}}, nil
+}
+
 func startFakeDaemon(t *testing.T) *fakeDaemon {
 	t.Helper()
 	f := &fakeDaemon{socket: filepath.Join(t.TempDir(), "s.sock"), status: exampleStatus(), history: exampleHistory()}
@@ -121,6 +130,7 @@ func TestExitCodes(t *testing.T) {
 		{"history x", 2, `ipmpd: history: "x" is no id; the ids are`},
 		{"history -1", 2, "ipmpd: unknown shorthand flag"},
 		{"version x", 2, "ipmpd: version: unexpected argument"},
+		{"reload x", 2, "ipmpd: reload: unexpected argument"},
 		{"check x", 2, "ipmpd: check: unexpected argument"},
 		{"check --config", 2, "ipmpd: flag needs an argument: --config; see"},
 
@@ -134,10 +144,10 @@ func TestExitCodes(t *testing.T) {
 		{"history 7", 1, "ipmpd: no daemon at"},
 		{"offline hme0", 1, "ipmpd: no daemon at"},
 		{"online hme0", 1, "ipmpd: no daemon at"},
+		{"reload", 1, "ipmpd: no daemon at"},
 		{"--socket /nonexistent/s status", 1, "ipmpd: no daemon at /nonexistent/s; start it"},
 		{"status --socket /nonexistent/s", 1, "ipmpd: no daemon at /nonexistent/s; start it"},
 
-		{"reload", 1, "ipmpd: reload is not built yet; it comes with a later release\n"},
 		{"release g", 1, "ipmpd: release is not built yet;"},
 		{"import --root /x", 1, "ipmpd: import is not built yet;"},
 		{"calibrate a b --target c", 1, "ipmpd: calibrate is not built yet;"},
@@ -174,7 +184,7 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	code, stdout, stderr := ipmpd("--help")
 	require.Zero(t, code)
 	require.Empty(t, stderr)
-	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "version"} {
+	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "reload", "version"} {
 		require.Regexp(t, `(?m)^  `+name+` +\S`, stdout)
 	}
 }
@@ -234,6 +244,19 @@ func TestOfflineOnline(t *testing.T) {
 	code, _, stderr := ipmpd("offline", "hme1", "--socket", f.socket)
 	require.Equal(t, 1, code)
 	require.Equal(t, "ipmpd: offline hme1: it is the last usable member of unrealgrp1; use --force to do it all the same\n", stderr)
+}
+
+func TestReload(t *testing.T) {
+	needRoot(t)
+	f := startFakeDaemon(t)
+	code, stdout, stderr := ipmpd("reload", "--socket", f.socket)
+	require.Equal(t, []any{0, "warning: f.yaml:7:7: a; b\nchanged: blue\n", ""}, []any{code, stdout, stderr})
+
+	f.change(func() {
+		f.refusal = &control.Error{Status: control.WrongConfig, Cause: "f.yaml:2:1: no; do"}
+	})
+	code, stdout, stderr = ipmpd("reload", "--socket", f.socket)
+	require.Equal(t, []any{3, "", "ipmpd: f.yaml:2:1: no; do\n"}, []any{code, stdout, stderr})
 }
 
 func TestVersion(t *testing.T) {

@@ -18,7 +18,8 @@ import (
 type member struct {
 	cfg    *config.Interface
 	number int // in the BPF maps
-	index  int // in its group: file order, and its bit in the words
+	bit    int // in the words of its group
+	index  int // in its group: file order
 
 	// Of the host; ifindex 0: missing.
 	ifindex   int
@@ -30,7 +31,8 @@ type member struct {
 	linkAt int64
 
 	attachment *bpf.Attachment
-	attachErr  string // logged already
+	attachedAs config.Attach // what the file said then
+	attachErr  string        // logged already
 	looked     attachmentLook
 
 	offline bool
@@ -43,6 +45,9 @@ type member struct {
 	leftFailed [bpf.Families]bool
 	// epoch is raised when another interface takes the place: it is armed anew.
 	epoch uint32
+	// settled is the interface index on which its addresses and sysctls are. Before, the kernel would ask
+	// for neighbours in the name of another member's address, and they would take it for this one's.
+	settled int
 	// armed is the limit that was written to each instance.
 	armed [bpf.Families]uint32
 }
@@ -96,7 +101,7 @@ func (m *member) test(family int) netip.Addr {
 
 // describe is the member for the BPF programs.
 func (m *member) describe(group int) bpf.Member {
-	b := bpf.Member{Ifindex: uint32(m.ifindex), Group: uint8(group), Bit: uint8(m.index), Mac: m.mac}
+	b := bpf.Member{Ifindex: uint32(m.ifindex), Group: uint8(group), Bit: uint8(m.bit), Mac: m.mac}
 	for _, p := range m.cfg.Test {
 		f := 0
 		if p.Addr().Is6() {

@@ -146,10 +146,19 @@ func (e *engine) rotate(u *unit, family int) (changed bool) {
 	return changed
 }
 
+// resolveAll targets of a group, whose members have got their addresses a moment ago.
+func (e *engine) resolveAll(u *unit) {
+	for f := range u.side {
+		for _, t := range u.side[f].targets {
+			e.resolve(u, t)
+		}
+	}
+}
+
 // resolve asks for a target's MAC on every member that can.
 func (e *engine) resolve(u *unit, target netip.Addr) {
 	for _, m := range u.members {
-		if m.ifindex == 0 || m.link == group.LinkDown || m.offline {
+		if m.ifindex == 0 || m.settled != m.ifindex || m.link == group.LinkDown || m.offline {
 			continue
 		}
 		family := 0
@@ -194,7 +203,7 @@ func (u *unit) track(family int, icmpID uint16) probe.Track {
 	var kinds []detect.Kind
 	for _, m := range u.members {
 		pm := probe.Member{
-			Number: m.number, Bit: m.index, Ifindex: m.ifindex, MAC: m.mac,
+			Number: m.number, Bit: m.bit, Ifindex: m.ifindex, MAC: m.mac,
 			Source: m.test(family), ICMPID: icmpID + uint16(m.number),
 		}
 		// An interface that is missing or offline is in the track, so that its bit is known.

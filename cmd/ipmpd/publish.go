@@ -17,20 +17,33 @@ import (
 func (e *engine) publish(u *unit) {
 	e.publishSurvivors(u)
 	e.publishOwners(u)
+	e.publishWords(u)
+}
+
+func (e *engine) publishWords(u *unit) {
 	for f := range bpf.Families {
 		var set, clear uint32
 		want := u.state.Usable(group.Family(f))
 		for _, m := range u.members {
-			bit := uint32(1) << m.index
-			switch wanted := want&bit != 0; {
+			bit := uint32(1) << m.bit
+			wanted := want&(1<<m.index) != 0
+			switch {
 			case wanted && !m.published[f]:
 				set |= bit
 			case !wanted && m.published[f]:
 				clear |= bit
 			}
-			m.published[f] = want&bit != 0
+			m.published[f] = wanted
 		}
 		bpf.ChangeWord(&e.tracks[bpf.TrackNumber(u.slot, f)], set, clear)
+	}
+}
+
+// show a member's number to those who know its bit only, in either family: what is redirected goes to
+// that number, probed or not.
+func (e *engine) show(u *unit, m *member) {
+	for f := range bpf.Families {
+		e.tracks[bpf.TrackNumber(u.slot, f)].Member[m.bit] = uint16(m.number)
 	}
 }
 
@@ -39,7 +52,7 @@ func (e *engine) publishSurvivors(u *unit) {
 		for f := range bpf.Families {
 			bits := make([]uint8, 0, len(u.members))
 			for _, s := range u.state.Survivors(m.index, group.Family(f)) {
-				bits = append(bits, uint8(s))
+				bits = append(bits, uint8(u.members[s].bit))
 			}
 			e.warnIf(e.objects.SetSurvivors(bpf.InstanceNumber(m.number, f), bits))
 		}
@@ -96,7 +109,7 @@ func (e *engine) prepare(u *unit, position int, d addr.Desired, settled addr.Obs
 	}
 	now := u.placed()
 	for _, m := range u.members {
-		bit := uint32(1) << m.index
+		bit := uint32(1) << m.bit
 		for which := range bothFamilies + 1 {
 			usable := next.usable[0] | next.usable[1]
 			family, afterFamily := group.Both, addr.Both
@@ -117,7 +130,7 @@ func (e *engine) prepare(u *unit, position int, d addr.Desired, settled addr.Obs
 			}
 			c.batch = batch
 			c.current = e.fast.stillCurrent(u.slot, which, next)
-			next.member[m.index][which] = c
+			next.member[m.bit][which] = c
 		}
 	}
 	e.fast.groups[u.slot].Store(next)
@@ -128,6 +141,11 @@ func (e *engine) desired() addr.Desired {
 	var d addr.Desired
 	for _, u := range e.units {
 		d.Groups = append(d.Groups, u.desired())
+	}
+	for _, l := range e.leaving {
+		if l.m.ifindex != 0 {
+			d.Leaving = append(d.Leaving, addr.Leaving{Name: l.m.cfg.Name, Index: l.m.ifindex})
+		}
 	}
 	return d
 }

@@ -3,6 +3,11 @@
 package main
 
 import (
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
 	"github.com/spf13/cobra"
 )
 
@@ -21,7 +26,12 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log := newLogger(cmd.ErrOrStderr(), cfg.LogLevel, stderrIsJournal())
+			hangup := make(chan os.Signal, 1)
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			level := &slog.LevelVar{}
+			level.Set(cfg.LogLevel)
+			log := newLogger(cmd.ErrOrStderr(), level, stderrIsJournal())
 			for _, w := range warnings {
 				log.Warn(w.String())
 			}
@@ -33,6 +43,7 @@ func newRunCommand() *cobra.Command {
 				return advised(err)
 			}
 			defer d.close()
+			d.reloader = newReloader(d, file, level, hangup)
 			if err := d.run(cmd.Context()); err != nil {
 				return advised(err)
 			}

@@ -128,10 +128,17 @@ func (e *engine) apply() []addr.Failure {
 	}
 	failures := e.applier.Apply(e.fired, ops)
 	if len(failures) > 0 && errors.Is(failures[0].Err, addr.ErrOvertaken) {
-		e.retryAt = time.Now()
+		e.retryAt, e.unfinished = time.Now(), failures
 		return nil
 	}
-	e.applied = d
+	e.applied, e.unfinished = d, failures
+	for _, u := range e.units {
+		for _, m := range u.members {
+			if !e.holds(m) {
+				m.settled = m.ifindex
+			}
+		}
+	}
 	e.settleFailures(failures)
 	return failures
 }

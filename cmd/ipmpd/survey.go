@@ -46,10 +46,9 @@ func examine(ctx context.Context, cfg *config.Config, root string) ([]check.Find
 	if err := watcher.Close(); err != nil {
 		return nil, fmt.Errorf("close rtnetlink: %w", err)
 	}
-	number := 0
+	places := seating{}.allot(cfg.Groups)
 	for i := range cfg.Groups {
-		u := newUnit(&cfg.Groups[i], i, number)
-		number += len(u.members)
+		u := newUnit(&cfg.Groups[i], places)
 		for _, m := range u.members {
 			m.look(s.snapshot)
 		}

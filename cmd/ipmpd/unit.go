@@ -51,12 +51,13 @@ type side struct {
 	sayAt    int64         // CLOCK_MONOTONIC ns, when it is looked at again
 }
 
-// newUnit of a configured group. Members and their numbers follow file order.
-func newUnit(cfg *config.Group, slot, firstNumber int) *unit {
-	u := &unit{cfg: cfg, slot: slot, owners: map[netip.Addr]int{}}
+// newUnit of a configured group. Members are in file order.
+func newUnit(cfg *config.Group, places seating) *unit {
+	u := &unit{cfg: cfg, slot: places.slots[cfg.Name], owners: map[netip.Addr]int{}}
 	for i := range cfg.Interfaces {
+		at := places.seats[cfg.Interfaces[i].Name]
 		u.members = append(u.members, &member{
-			cfg: &cfg.Interfaces[i], number: firstNumber + i, index: i, link: group.LinkUnknown})
+			cfg: &cfg.Interfaces[i], number: at.number, bit: at.bit, index: i, link: group.LinkUnknown})
 	}
 	for f := range u.side {
 		s := &u.side[f]

@@ -13,6 +13,16 @@ type MAC [6]byte
 // Desired is the whole of what ipmpd wants on the host.
 type Desired struct {
 	Groups []Group
+	// Leaving are interfaces that are members no more, but still were a moment ago: data addresses
+	// are taken off them whoever added them, and routes through them are replaced, as of members.
+	// Their own addresses, but for those that we added, stay.
+	Leaving []Leaving
+}
+
+// Leaving is an interface that has left its group.
+type Leaving struct {
+	Name  string
+	Index int
 }
 
 // Group is what one group wants.

@@ -4,6 +4,7 @@ package addr
 
 import (
 	"net/netip"
+	"slices"
 )
 
 // Plan returns the operations, in order, that turn what is on the host into what is desired; none
@@ -35,7 +36,7 @@ func Plan(d Desired, o Observed) []Op {
 	for i := range p.d.Groups {
 		p.wantRoutes(&p.d.Groups[i])
 	}
-	if p.m.ipv4 == 0 {
+	if p.m.ipv4 == 0 || p.joins() {
 		p.addAddresses() // Linux takes no IPv4 gateway before the first address
 	}
 	for _, gate := range p.gates {
@@ -67,6 +68,7 @@ type planner struct {
 	tests map[netip.Addr]*Member
 	// members by interface index.
 	members map[int]*Member
+	leaving map[int]bool
 
 	gates  []*gate
 	routes []wantedRoute
@@ -86,7 +88,11 @@ func newPlanner(d Desired, o Observed) *planner {
 		data:    make(map[netip.Addr]dataAddress),
 		tests:   make(map[netip.Addr]*Member),
 		members: make(map[int]*Member),
+		leaving: make(map[int]bool),
 		wanted:  make(map[routeKey]*wantedRoute),
+	}
+	for _, l := range d.Leaving {
+		p.leaving[l.Index] = true
 	}
 	for i := range d.Groups {
 		g := &d.Groups[i]
@@ -120,6 +126,25 @@ func (p *planner) do(op Op) {
 func (p *planner) exists(m *Member) bool {
 	_, ok := p.m.links[m.Index]
 	return ok && m.Index != 0
+}
+
+// joins says whether a member is to carry traffic at once, but has no address of its own yet: it would
+// ask for neighbours from an address of another member, and pull that over to itself.
+func (p *planner) joins() bool {
+	is4 := func(t netip.Prefix) bool { return t.Addr().Is4() }
+	for _, gate := range p.gates {
+		if gate.family != 0 || len(p.m.nexthops[gate.id(idGroup)].Hops) == 0 {
+			continue
+		}
+		for i := range gate.group.Members {
+			m := &gate.group.Members[i]
+			there := func(t netip.Prefix) bool { return is4(t) && p.m.has(m.Index, t) }
+			if p.exists(m) && slices.ContainsFunc(m.Tests, is4) && !slices.ContainsFunc(m.Tests, there) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sends says whether the kernel accepts a nexthop over the member.

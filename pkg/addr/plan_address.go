@@ -108,7 +108,7 @@ func (p *planner) unwanted(a HostAddress) string {
 			return ""
 		case to.owner == m:
 			return "its length has changed"
-		case member || ours:
+		case member || ours || p.leaving[a.Link]:
 			return "it belongs to " + to.owner.Name
 		}
 		return ""

@@ -62,11 +62,22 @@ func (p *planner) setNexthopGroups(g *gate) {
 	}
 	// The kernel deletes a group of one, and every route through it, with the carrier of that one.
 	// A second route of a higher metric lets it fall through by itself until we have seen it.
-	g.standing = len(p.m.nexthops[standing].Hops) > 0
+	g.standing = len(p.m.nexthops[standing].Hops) > 0 && p.within(g, standing)
 	if next := p.standby(g, hops[0]); next != 0 {
 		g.standing = true
 		p.setGroup(g, standing, []uint32{next}, "what the kernel falls through to when the only member loses its link")
 	}
+}
+
+// within says whether all nexthops of a group are over members of g: not over one that has left.
+func (p *planner) within(g *gate, id uint32) bool {
+	for _, hop := range p.m.nexthops[id].Hops {
+		over := p.m.nexthops[hop].Link
+		if !slices.ContainsFunc(g.group.Members, func(m Member) bool { return m.Index == over }) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *planner) setGroup(g *gate, id uint32, hops []uint32, why string) {

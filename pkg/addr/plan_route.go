@@ -185,7 +185,7 @@ func (p *planner) replaceable(r HostRoute) bool {
 		return true
 	}
 	_, member := p.members[r.Link]
-	return member && r.NHID == 0 && !r.Special && (r.Protocol == unix.RTPROT_KERNEL || adopts(r.Protocol))
+	return (member || p.leaving[r.Link]) && r.NHID == 0 && !r.Special && (r.Protocol == unix.RTPROT_KERNEL || adopts(r.Protocol))
 }
 
 // deleteConnected takes the kernel's connected routes of members away where ours is in place: they

@@ -25,13 +25,16 @@ func sysctlKey(family, ifname, name string) string {
 }
 
 // SysctlKeys are the keys below /proc/sys that Observed.Sysctls must hold for d: those of the
-// namespace, if any are wanted, then those of `all`, then those of the members.
+// namespace, if any are wanted, then those of `all`, then those of the members and of those that leave.
 func SysctlKeys(d Desired) []string {
 	names := []string{"all"}
 	for _, g := range d.Groups {
 		for _, m := range g.Members {
 			names = append(names, m.Name)
 		}
+	}
+	for _, l := range d.Leaving {
+		names = append(names, l.Name)
 	}
 	var keys []string
 	if wantsPorts(d) >= 0 {

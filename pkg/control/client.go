@@ -97,6 +97,22 @@ func (c *Client) Online(ctx context.Context, ifname string) error {
 	return c.post(ctx, "/v1/interfaces/"+url.PathEscape(ifname)+"/online")
 }
 
+// Reload lets the daemon read its configuration again and returns when that is in force. A
+// configuration that is wrong is an *Error of status [WrongConfig], with the place; the old one then
+// stays in force.
+func (c *Client) Reload(ctx context.Context) (*Reload, error) {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/reload")
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var answer Reload
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&answer); err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.path, err)
+	}
+	return &answer, nil
+}
+
 // Watch calls f for every event, first for the state now, until f or the
 // stream returns an error or ctx ends; it returns that error. A daemon that
 // ends is io.ErrUnexpectedEOF.

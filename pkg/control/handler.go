@@ -54,6 +54,8 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) error 
 		return s.events(w, r)
 	case Offline, Online:
 		return s.command(rt, w, r)
+	case "reload":
+		return s.reload(w, r)
 	default:
 		return NotBuilt(rt.name)
 	}
@@ -97,6 +99,18 @@ func (s *Server) command(rt route, w http.ResponseWriter, r *http.Request) error
 	}
 	_ = rc.SetWriteDeadline(time.Now().Add(s.writeTimeout))
 	writeJSON(w, http.StatusOK, struct{}{})
+	return nil
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
+	rc := http.NewResponseController(w)
+	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
+	answer, err := s.opts.Backend.Reload(r.Context())
+	if err != nil {
+		return err // it names a place in a file, which comes first
+	}
+	_ = rc.SetWriteDeadline(time.Now().Add(s.writeTimeout))
+	writeJSON(w, http.StatusOK, answer)
 	return nil
 }
 

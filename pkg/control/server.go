@@ -46,6 +46,9 @@ type Backend interface {
 	// Command carries out cmd and returns when it is done. An *Error tells the
 	// operator why not.
 	Command(ctx context.Context, cmd Command) error
+	// Reload reads the configuration again and returns when it is in force. An *Error tells the
+	// operator why the old one still is.
+	Reload(ctx context.Context) (*Reload, error)
 }
 
 // ServerOptions is what a Server needs; all of it.

@@ -34,6 +34,7 @@ type fakeBackend struct {
 	history  []HistoryEntry
 	commands []Command
 	refusal  error
+	reloads  int
 }
 
 func (f *fakeBackend) Status() *Status         { return &f.status }
@@ -44,6 +45,16 @@ func (f *fakeBackend) Command(_ context.Context, cmd Command) error {
 	defer f.mu.Unlock()
 	f.commands = append(f.commands, cmd)
 	return f.refusal
+}
+
+func (f *fakeBackend) Reload(context.Context) (*Reload, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.refusal != nil {
+		return nil, f.refusal
+	}
+	f.reloads++
+	return &Reload{Summary: "nothing changed"}, nil
 }
 
 func twoMembers() Status {
@@ -145,6 +156,24 @@ func TestCommands(t *testing.T) {
 	}
 	require.ErrorContains(t, ts.client.Online(t.Context(), "a/b"), "no such path")
 	require.ErrorContains(t, ts.client.Online(t.Context(), "far-too-long-for-linux"), "is no interface name; see")
+}
+
+func TestReload(t *testing.T) {
+	needRoot(t)
+	backend := &fakeBackend{}
+	ts := startServer(t, backend, nil)
+	answer, err := ts.client.Reload(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, &Reload{Summary: "nothing changed", Warnings: List[string]{}}, answer)
+	require.Equal(t, 1, backend.reloads)
+
+	// The place in the file comes first.
+	backend.refusal = &Error{Status: WrongConfig, Cause: "f.yaml:2:1: no; do"}
+	_, err = ts.client.Reload(t.Context())
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, WrongConfig, e.Status)
+	require.EqualError(t, err, "f.yaml:2:1: no; do")
 }
 
 // asNobody calls f on a thread of another user and group. The thread ends with it.
@@ -296,7 +325,7 @@ func TestBadRequests(t *testing.T) {
 		{"name with a blank", "POST /v1/interfaces/a%20b/offline HTTP/1.1\r\nHost: x\r\n\r\n", 400, "is no interface name"},
 		{"name that is not UTF-8", "POST /v1/interfaces/%ff%20/offline HTTP/1.1\r\nHost: x\r\n\r\n", 400, "is no interface name"},
 		{"no name", "POST /v1/interfaces//offline HTTP/1.1\r\nHost: x\r\n\r\n", 400, "is no interface name"},
-		{"reload", "POST /v1/reload HTTP/1.1\r\nHost: x\r\n\r\n", 501, "reload is not built yet; it comes with a later release"},
+		{"reading reload", "GET /v1/reload HTTP/1.1\r\nHost: x\r\n\r\n", 405, "use POST"},
 		{"release", "POST /v1/release?group=g HTTP/1.1\r\nHost: x\r\n\r\n", 501, "not built yet"},
 		{"probes", "GET /v1/probes HTTP/1.1\r\nHost: x\r\n\r\n", 501, "not built yet"},
 	} {

@@ -46,6 +46,7 @@ func TestEmptyJSON(t *testing.T) {
 		{Event{}, `{"time":"0001-01-01T00:00:00Z","event":"","group":"","interface":"","family":"","address":"","detail":""}`},
 		{Version{}, `{"version":"","commit":"","go":"","kernel":"","features":[]}`},
 		{List[HistoryEntry](nil), `[]`},
+		{Reload{}, `{"summary":"","warnings":[]}`},
 	} {
 		require.Equal(t, tt.want, mustJSON(t, tt.v), "%T", tt.v)
 	}

@@ -36,6 +36,9 @@ type Start struct {
 	// Owners: the member that each address was found on, -1 for none. Such an address stays there
 	// if the member can carry it ("adopted where it stands", contract section 2).
 	Owners []int
+	// Was is the group whose place this one takes under another configuration (a reload): a failure
+	// of the whole group goes on. Its members come by Carry. Nil: none.
+	Was *Group
 }
 
 // MemberStart is one member at the start.
@@ -49,4 +52,6 @@ type MemberStart struct {
 	Health [Families]Health
 	// Inactive that a former run left: a repaired member under failback: false.
 	Inactive [Families]bool
+
+	known *member // by Carry
 }

@@ -45,13 +45,16 @@ func New(cfg Config, now time.Duration, start Start) (*Group, []Action) {
 		owner:   make([]int, len(cfg.Addresses)),
 		load:    make([]int, len(cfg.Members)),
 	}
+	if was := start.Was; was != nil {
+		g.failure, g.failureCause, g.failureDetail = was.failure, was.failureCause, was.failureDetail
+	}
 	for i, mc := range cfg.Members {
 		m := &g.members[i]
-		m.probed = mc.Probed
 		m.since = now
 		if i < len(start.Members) {
 			m.adopt(start.Members[i])
 		}
+		m.probing(mc.Probed)
 		if !mc.Standby {
 			g.normal++
 		}
@@ -69,7 +72,7 @@ func New(cfg Config, now time.Duration, start Start) (*Group, []Action) {
 	for i := range g.members {
 		m := &g.members[i]
 		for f := range m.state {
-			m.seen[f] = g.set[f].usable&bit(i) != 0
+			m.seen[f] = m.seen[f] || g.set[f].usable&bit(i) != 0
 			m.recorded[f], m.lastWhy[f] = m.state[f].broken(), m.why[f]
 		}
 	}
@@ -79,6 +82,13 @@ func New(cfg Config, now time.Duration, start Start) (*Group, []Action) {
 		actions = append(actions, m)
 	}
 	return g, actions
+}
+
+// Carry is what is known of a member, for the Start of the group that takes this one's place under
+// another configuration: verdicts, their reasons, and that a repaired member is inactive.
+func (g *Group) Carry(i int) MemberStart {
+	m := g.members[i]
+	return MemberStart{Exists: m.exists, Link: m.link, Offline: m.offline, Inactive: m.inactive, known: &m}
 }
 
 // Step applies one event that happened at now and says what is to be done about it.

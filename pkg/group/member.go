@@ -48,6 +48,10 @@ type reason struct {
 }
 
 func (m *member) adopt(s MemberStart) {
+	if s.known != nil {
+		*m = *s.known
+		return
+	}
 	m.exists, m.link, m.offline = s.Exists, s.Link, s.Offline
 	for f, h := range s.Health {
 		m.verdict[f].health = h

@@ -13,8 +13,8 @@ import (
 	"github.com/ipmpd/ipmpd/test/lab"
 )
 
-// programs of ours on a member, by where they hang.
-func (s *scene) programs(name string, at ebpf.AttachType) []link.AttachedProgram {
+// programsAt one hook of a member.
+func (s *scene) programsAt(name string, at ebpf.AttachType) []link.AttachedProgram {
 	s.t.Helper()
 	dev, err := s.Host.Link(name)
 	require.NoError(s.t, err)
@@ -33,7 +33,7 @@ func TestProgramsTakenOff(t *testing.T) {
 		t.Run(at.String(), func(t *testing.T) {
 			s := stage(t, setup{})
 			events := s.watch()
-			is := s.programs("hme0", at)
+			is := s.programsAt("hme0", at)
 			require.Len(t, is, 1)
 			id, ok := is[0].LinkID()
 			require.True(t, ok)
@@ -41,9 +41,9 @@ func TestProgramsTakenOff(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, l.Detach())
 			require.NoError(t, l.Close())
-			require.Empty(t, s.programs("hme0", at))
+			require.Empty(t, s.programsAt("hme0", at))
 			s.Require(t, "the program on hme0 again", 2*patience, func() (bool, error) {
-				is := s.programs("hme0", at)
+				is := s.programsAt("hme0", at)
 				return len(is) == 1, nil
 			})
 			for e := range events {

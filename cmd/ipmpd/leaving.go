@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
+)
+
+const (
+	// farewell is how long an interface that leaves keeps its programs and sysctls once its addresses
+	// are elsewhere: the first three announcements are out by then, so nobody sends to it any more.
+	farewell = 150 * time.Millisecond
+	// patienceLeaving is how long the answer to a reload waits for interfaces that do not come off.
+	patienceLeaving = 3 * time.Second
+)
+
+// departure is an interface that the configuration names no more, and the place that it had.
+type departure struct {
+	m     *member
+	place seat
+	due   time.Time
+	until time.Time // the answer to the reload does not wait any longer
+}
+
+// depart: the member's addresses have been given to others, and the host follows with the next
+// apply. What it would still send leaves by those who stay.
+func (e *engine) depart(u *unit, m *member, stays *unit) {
+	e.disarm(m)
+	for f := range bpf.Families {
+		number := bpf.InstanceNumber(m.number, f)
+		atomic.StoreUint32(&e.instances[number].Kind, bpf.KindNone)
+		if stays != nil {
+			e.warnIf(e.objects.SetSurvivors(number, stays.usableBits(f)))
+		}
+	}
+	e.clearBit(stays, u.slot, m.bit)
+	now := time.Now()
+	e.leaving = append(e.leaving, &departure{m: m, place: seat{m.number, u.slot, m.bit},
+		due: now.Add(farewell), until: now.Add(patienceLeaving)})
+}
+
+// dismiss those whose time has come and whose addresses are gone.
+func (e *engine) dismiss(now time.Time) {
+	waiting := false
+	e.leaving = slices.DeleteFunc(e.leaving, func(d *departure) bool {
+		if now.Before(d.due) || e.holds(d.m) {
+			waiting = waiting || now.Before(d.until)
+			return false
+		}
+		e.retire(d.place)
+		e.letGo(d.m)
+		return true
+	})
+	if waiting {
+		return
+	}
+	for _, f := range e.afterwards {
+		f()
+	}
+	e.afterwards = nil
+}
+
+// dismissAll at once, as another reload comes.
+func (e *engine) dismissAll() {
+	for _, d := range e.leaving {
+		e.retire(d.place)
+		e.letGo(d.m)
+	}
+	e.leaving = nil
+}
+
+// overtaken: the last apply was given up for a failover.
+func (e *engine) overtaken() bool {
+	return slices.ContainsFunc(e.unfinished, func(f addr.Failure) bool { return errors.Is(f.Err, addr.ErrOvertaken) })
+}
+
+// holds: the last apply was not done with the interface.
+func (e *engine) holds(m *member) bool {
+	return m.ifindex != 0 && (e.overtaken() || slices.ContainsFunc(e.unfinished, func(f addr.Failure) bool {
+		return f.Op.Link == m.ifindex
+	}))
+}
+
+// letGo is the last that happens to an interface that has left its group: its addresses, and those of
+// its own that we added, are gone.
+func (e *engine) letGo(m *member) {
+	if m.attachment != nil {
+		if err := m.attachment.Detach(); err != nil {
+			e.log.Debug("detach from an interface that has left", "interface", m.cfg.Name, "error", err)
+		}
+		m.attachment = nil
+	}
+	e.log.Info("let go", "interface", m.cfg.Name)
+}
+
+// retire a place in the BPF maps, so that it is free for others.
+func (e *engine) retire(at seat) {
+	e.warnIf(e.objects.SetMember(at.number, bpf.Member{}))
+	var slot *unit
+	for _, u := range e.units {
+		if u.slot == at.group {
+			slot = u
+		}
+	}
+	for f := range bpf.Families {
+		number := bpf.InstanceNumber(at.number, f)
+		bpf.Forget(&e.instances[number])
+		e.warnIf(e.objects.SetSurvivors(number, nil))
+	}
+	e.clearBit(slot, at.group, at.bit)
+	if slot == nil {
+		for f := range bpf.Families {
+			bpf.ChangeWord(&e.tracks[bpf.TrackNumber(at.group, f)], 0, 1<<at.bit)
+		}
+	}
+}
+
+// clearBit of one who is not in a group any more, unless another has it already. Where nobody of the
+// group is left, the bit stays for now: what is sent has no other way out.
+func (e *engine) clearBit(u *unit, slot, bit int) {
+	if u == nil || u.hasBit(bit) {
+		return
+	}
+	for f := range bpf.Families {
+		bpf.ChangeWord(&e.tracks[bpf.TrackNumber(slot, f)], 0, 1<<bit)
+	}
+}
+
+func (u *unit) hasBit(bit int) bool {
+	return slices.ContainsFunc(u.members, func(m *member) bool { return m.bit == bit })
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"reflect"
+	"time"
+
+	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/control"
+)
+
+// reloader reads the configuration file again, whoever asks for it, one at a time. It reads and judges
+// on the goroutine of who asks; the engine gets what is good, as an event.
+type reloader struct {
+	file   string
+	level  *slog.LevelVar
+	log    *slog.Logger
+	engine *engine
+	hangup <-chan os.Signal
+	turn   chan struct{} // holds one token, of who reloads
+	runs   config.Config // what cannot be changed while the daemon runs
+	status func(string)  // tells systemd; may be nil
+}
+
+func newReloader(d *daemon, file string, level *slog.LevelVar, hangup <-chan os.Signal) *reloader {
+	return &reloader{file: file, level: level, log: d.log, engine: d.engine, hangup: hangup,
+		turn: make(chan struct{}, 1), runs: *d.cfg}
+}
+
+// backend is who answers for the daemon on the control socket.
+type backend struct {
+	*engine
+	*reloader
+}
+
+// Run reloads on every SIGHUP, until ctx ends. What is wrong is said in the log.
+func (r *reloader) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.hangup:
+			_, _ = r.Reload(ctx)
+		}
+	}
+}
+
+// Reload implements control.Backend.
+func (r *reloader) Reload(ctx context.Context) (*control.Reload, error) {
+	select {
+	case r.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-r.turn }()
+	answer, err := r.reload(ctx)
+	if err != nil {
+		r.log.Error("not reloaded; the old configuration stays in force", "error", err)
+	}
+	return answer, err
+}
+
+func (r *reloader) reload(ctx context.Context) (*control.Reload, error) {
+	cfg, warnings, err := loadForHost(r.file, hostLinks)
+	var wrong *config.Error
+	if errors.As(err, &wrong) {
+		return nil, &control.Error{Status: control.WrongConfig, Cause: wrong.Error()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer := &control.Reload{}
+	for _, w := range warnings {
+		answer.Warnings = append(answer.Warnings, w.String())
+	}
+	if !reflect.DeepEqual(cfg.Realtime, r.runs.Realtime) {
+		answer.Warnings = append(answer.Warnings,
+			"realtime: cannot be changed while the daemon runs; restart it for the new values")
+	}
+	for _, w := range answer.Warnings {
+		r.log.Warn(w)
+	}
+	r.level.Set(cfg.LogLevel)
+	if answer.Summary, err = r.engine.reload(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if r.status != nil {
+		r.status(watched(cfg))
+	}
+	return answer, nil
+}
+
+// reload lets the engine take over a configuration. It returns what was different, once those who left
+// have been let go.
+func (e *engine) reload(ctx context.Context, cfg *config.Config) (summary string, err error) {
+	answer := make(chan string, 1)
+	event := func() {
+		diff := e.reconfigure(cfg.Groups)
+		e.event(control.Event{Event: control.EventConfigReloaded, Detail: diff.String()})
+		e.afterwards = append(e.afterwards, func() { answer <- diff.String() })
+		e.dismiss(time.Now())
+	}
+	select {
+	case e.events <- event:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	select {
+	case summary = <-answer:
+		return summary, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
