@@ -261,6 +261,11 @@ func TestReloadOfWhatWasFound(t *testing.T) {
 			s.quiet("", true) // what is there before the programs would be answered for by all
 			require.NoError(t, s.Host.AddAddr("hme0", "192.0.2.11/24", "192.0.2.10/24"))
 		}})
+	// At the start the others did not ask for the target in the name of the address that was found,
+	// which would have pulled its replies over to them.
+	all, err := s.client.History(s.context())
+	require.NoError(t, err)
+	require.Empty(t, words(all))
 	s.at("hme0", blue)
 	s.reload(file(blueText([]int{1, 2}, "10")), "changed: blue")
 	s.at("hme1", blue)
