@@ -37,6 +37,14 @@ const (
 	JoinMulticast
 	// LeaveMulticast leaves it.
 	LeaveMulticast
+	// RestoreAddress puts Prefix on Link as somebody else had it there: Flags, Form, Protocol. It
+	// corrects an IPv6 address that is there; one of IPv4 must not be.
+	RestoreAddress
+	// RestoreConnected enters the kernel's own connected route Prefix over Link, from Src (IPv4),
+	// behind others with the same key: the kernel makes it with an address, and not again.
+	RestoreConnected
+	// DeleteNeighbor deletes the entry of IP on Link.
+	DeleteNeighbor
 )
 
 // Op is one change of the host. Only the fields that its Kind names are set.
@@ -58,8 +66,11 @@ type Op struct {
 	Metric   uint32
 	Table    uint32
 	OnLink   bool // route of scope link
-	// Protocol of the route or address to delete (only ours and the kernel's are ever deleted).
+	// Protocol of the route or address to delete (only ours and the kernel's are ever deleted), or of
+	// the address to restore.
 	Protocol int
+	Flags    uint32
+	Form     AddressForm
 	Key      string
 	Value    string
 	// Why, for the log: one reason per change.

@@ -17,6 +17,10 @@ var kindNames = [...]string{
 	DeleteNexthop:   "delete-nexthop",
 	JoinMulticast:   "join-multicast",
 	LeaveMulticast:  "leave-multicast",
+
+	RestoreAddress:   "restore-address",
+	RestoreConnected: "restore-connected",
+	DeleteNeighbor:   "delete-neighbor",
 }
 
 // String is the step's name in history, events and logs. The zero Kind is an announcement, which
