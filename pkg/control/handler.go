@@ -111,8 +111,7 @@ func (s *Server) command(c Command, w http.ResponseWriter, r *http.Request) erro
 	rc := http.NewResponseController(w)
 	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
 	if err := s.opts.Backend.Command(r.Context(), c); err != nil {
-		what := strings.TrimSpace(c.Verb + " " + c.Interface + c.Group)
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", strings.TrimSpace(c.Verb+" "+c.Interface), err)
 	}
 	_ = rc.SetWriteDeadline(time.Now().Add(s.writeTimeout))
 	writeJSON(w, http.StatusOK, struct{}{})
