@@ -18,6 +18,9 @@ import (
 // linkPins are the names of pinned links, in front of the interface index.
 var linkPins = []string{pinIngress, pinEgress, pinXDP, pinXDPGeneric}
 
+// PinPath is the folder that maps and links are pinned in; "": they are not.
+func (o *Objects) PinPath() string { return o.pins }
+
 // Unpin removes the pins of the maps, and the folder with whatever a former run has left in it: of
 // links that are still there, the programs go. The maps work on, and are pinned again by Attach.
 func (o *Objects) Unpin() error {

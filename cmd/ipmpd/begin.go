@@ -4,10 +4,12 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/config"
 	"github.com/ipmpd/ipmpd/pkg/group"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
@@ -46,6 +48,10 @@ func (e *engine) begin(cfg *config.Config) {
 		e.publish(u)
 	}
 	e.updateProbing()
+	former := e.undo.Groups
+	e.undo.Groups = slices.DeleteFunc(slices.Clone(former), func(g addr.UndoGroup) bool { return g.Released })
+	e.noteGroups()
+	e.dropFormer(former)
 	if e.objects.Adopted {
 		// The former run's programs are at work: a failover that its end interrupted is finished first.
 		e.apply()

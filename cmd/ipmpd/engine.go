@@ -74,6 +74,11 @@ type engine struct {
 
 	lastStatus atomic.Pointer[control.Status]
 
+	// undo is what the host was before, as the journal has it on the disk.
+	undo addr.Undo
+	// released: everything is, and the loop ends.
+	released bool
+
 	alive atomic.Int64 // CLOCK_MONOTONIC ns of the last turn of the loop
 	quiet bool         // the last plan was complete
 }
@@ -117,7 +122,9 @@ func (e *engine) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case ev := <-e.events:
-			e.handle(ev)
+			if e.handle(ev); e.released {
+				return errReleased
+			}
 		case <-e.watcher.Changes():
 			// Changes come in crowds, not least those that we make ourselves.
 			if changes == nil {

@@ -68,6 +68,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 		return
 	}
 	m.linkAt = monotonic()
+	e.noteGroups()
 	e.attach(u, m)
 	e.step(u, group.PresenceChanged{Member: m.index, Exists: true}, nil)
 	e.step(u, group.LinkChanged{Member: m.index, Link: m.link}, nil)

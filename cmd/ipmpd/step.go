@@ -118,7 +118,9 @@ func (e *engine) apply() []addr.Failure {
 		}
 	}
 	d := e.desired()
-	ops := addr.Plan(d, observed(e.watcher.Snapshot(), d))
+	o := observed(e.watcher.Snapshot(), d)
+	ops := addr.Plan(d, o)
+	e.remember(d, o, ops)
 	ops = append(ops, addr.Memberships(e.applied, d)...)
 	for i := range ops {
 		e.log.Debug("change", "step", ops[i].Kind.String(), "link", ops[i].LinkName,
