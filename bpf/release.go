@@ -135,8 +135,8 @@ func HasClsact(ifindex int) (bool, error) {
 	return false, nil
 }
 
-// DetachFilters takes our clsact filters off an interface; with qdisc, the qdisc too, unless others
-// have filters in it. It says whether there was one of ours.
+// DetachFilters takes our clsact filters off an interface; with qdisc, the qdisc too, if there was one
+// of ours in it and others have none. It says whether there was.
 func DetachFilters(ifindex int, qdisc bool) (found bool, err error) {
 	has, err := HasClsact(ifindex)
 	if !has || err != nil {
@@ -160,7 +160,7 @@ func DetachFilters(ifindex int, qdisc bool) (found bool, err error) {
 			}
 		}
 	}
-	if !qdisc || others {
+	if !qdisc || others || !found {
 		return found, nil
 	}
 	err = netlink.QdiscDel(clsactQdisc(ifindex))

@@ -83,9 +83,10 @@ func TestReleaseLeavesOthers(t *testing.T) {
 		FilterAttrs: netlink.FilterAttrs{LinkIndex: ifindex, Parent: netlink.HANDLE_MIN_EGRESS, Handle: clsactHandle, Priority: clsactPriority + 1, Protocol: 0x300},
 		Fd:          in.FD(), Name: "ipmpd", DirectAction: true}))
 	require.NoError(t, os.MkdirAll(filepath.Join(filepath.Dir(opt.PinPath), "4027"), 0o700))
-	require.NoError(t, a.Detach())
-	_, err = DetachFilters(ifindex, true)
+	found, err := DetachFilters(ifindex, true)
 	require.NoError(t, err)
+	require.True(t, found)
+	require.NoError(t, a.Detach(), "its filters are gone")
 	has, err := HasClsact(ifindex)
 	require.NoError(t, err)
 	require.True(t, has)

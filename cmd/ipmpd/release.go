@@ -40,11 +40,14 @@ func (e *engine) release(name string) error {
 	e.seatAll()
 	e.updateProbing()
 	e.leaveGroups()
+	for _, g := range r.Groups {
+		errs = append(errs, detachFilters(g.Members))
+	}
 	for _, u := range leaving {
 		errs = append(errs, e.detachUnit(u))
 	}
 	for _, g := range r.Groups {
-		errs = append(errs, detachRecorded(e.objects.PinPath(), g.Members))
+		errs = append(errs, detachPinned(e.objects.PinPath(), g.Members))
 		for _, m := range g.Members {
 			e.journal.SetOffline(m.Name, false)
 		}

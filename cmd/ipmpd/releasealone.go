@@ -89,7 +89,7 @@ func (a *alone) release(r addr.Released) error {
 	a.found = b.did > 0
 	errs := []error{errorOf(b.failures)}
 	for _, g := range r.Groups {
-		errs = append(errs, detachRecorded(a.pins, g.Members))
+		errs = append(errs, detachFilters(g.Members), detachPinned(a.pins, g.Members))
 		for _, m := range g.Members {
 			a.journal.SetOffline(m.Name, false)
 		}

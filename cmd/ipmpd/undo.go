@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -117,7 +118,7 @@ func (e *engine) dropFormer(former []addr.UndoGroup) {
 		e.log.Warn("not all of it was put back", "error", err)
 		return
 	}
-	e.warnIf(detachRecorded(e.objects.PinPath(), gone.Members))
+	e.warnIf(errors.Join(detachFilters(gone.Members), detachPinned(e.objects.PinPath(), gone.Members)))
 	e.undo.Forget(r)
 	e.saveUndo()
 	e.announceArrived(back)

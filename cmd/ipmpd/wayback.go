@@ -159,18 +159,25 @@ func (b *back) announce(sender *addr.Sender, log *slog.Logger) {
 	_ = a.Run(ctx) // ends with ctx
 }
 
-// detachRecorded takes off interfaces what is pinned there, and clsact filters, which are not.
-func detachRecorded(pins string, members []addr.UndoMember) error {
+// detachPinned takes off interfaces what is pinned there, if anything can be.
+func detachPinned(pins string, members []addr.UndoMember) error {
 	var errs []error
 	for _, m := range members {
-		if m.Index == 0 {
-			continue
-		}
-		if pins != "" {
+		if pins != "" && m.Index != 0 {
 			errs = append(errs, bpf.DetachPinned(pins, m.Index))
 		}
-		_, err := bpf.DetachFilters(m.Index, !m.Clsact)
-		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// detachFilters takes clsact filters off, which are not pinned, and the qdisc where we made it.
+func detachFilters(members []addr.UndoMember) error {
+	var errs []error
+	for _, m := range members {
+		if m.Index != 0 {
+			_, err := bpf.DetachFilters(m.Index, !m.Clsact)
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

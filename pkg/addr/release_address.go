@@ -68,8 +68,7 @@ func (p *releaser) precedes(a, b FoundAddress) bool {
 	return p.m.age(i) < p.m.age(j)
 }
 
-// putAnew deletes an address and adds it as it was found; meanwhile another interface has it. One
-// of IPv6 that we have added is the newest, and can be changed where it is.
+// putAnew deletes an address and adds it as it was found. One of IPv6 that we have added is the newest, and can be changed where it is.
 func (p *releaser) putAnew(f FoundAddress, why string) {
 	if i := p.m.find(f.Link, f.Prefix); f.Prefix.Addr().Is6() && p.m.addrs[i].Proto == Protocol {
 		p.restoreAddress(f, why)
@@ -86,9 +85,16 @@ func (p *releaser) restoreAddress(f FoundAddress, why string) {
 		Flags: f.Flags, Form: f.Form, Protocol: int(f.Proto), Why: why})
 }
 
-// standIn puts a second copy on another member, for as long as the first is gone.
+// standIn is there for as long as the address is gone. Of IPv4 it is the same with another length: the
+// kernel takes every route through an interface away with its last address, too. Otherwise, and of
+// IPv6, it is a copy on another member.
 func (p *releaser) standIn(f FoundAddress) {
 	ip := f.Prefix.Addr()
+	if ip.Is4() && !f.Prefix.IsSingleIP() {
+		p.do(Op{Kind: AddAddress, Group: p.slotOf(ip), Link: f.Link, LinkName: p.m.links[f.Link].Name,
+			Prefix: netip.PrefixFrom(ip, ip.BitLen()), Why: "it stands in for the one that is put back"})
+		return
+	}
 	if slices.ContainsFunc(p.m.byIP[ip], func(i int) bool { return p.m.addrs[i].Link != f.Link }) {
 		return
 	}

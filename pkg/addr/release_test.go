@@ -73,12 +73,12 @@ ip route del default nhid 0-v4-via-group src 192.0.2.10`, ""},
 		{"the data address has moved", func(k *kernel) { k.addForeign("hme0", "192.0.2.10/24", 0, 0) },
 			func(d *Desired, k *kernel, do func()) { d.fail(0, 1); do() }, `
 ip addr add 192.0.2.10/24 dev hme0 proto 0
-ip addr replace 192.0.2.11/24 dev hme1
+ip addr replace 192.0.2.11/32 dev hme0
 ip addr del 192.0.2.11/24 dev hme0
 ip addr add 192.0.2.11/24 dev hme0 proto 0
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
 ip route del default nhid 0-v4-via-group src 192.0.2.10
-ip addr del 192.0.2.11/24 dev hme1
+ip addr del 192.0.2.11/32 dev hme0
 ip addr del 192.0.2.10/24 dev hme1
 ip addr del 192.0.2.12/24 dev hme1`, ""},
 		{"it has moved and come back", func(k *kernel) { k.addForeign("hme0", "192.0.2.10/24", 0, 0) },
@@ -89,12 +89,12 @@ ip addr del 192.0.2.12/24 dev hme1`, ""},
 				d.Groups[0].Addresses[0].Member = 0
 				do()
 			}, `
-ip addr replace 192.0.2.10/24 dev hme1
+ip addr replace 192.0.2.10/32 dev hme0
 ip addr del 192.0.2.10/24 dev hme0
 ip addr add 192.0.2.10/24 dev hme0 proto 0
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
 ip route del default nhid 0-v4-via-group src 192.0.2.10
-ip addr del 192.0.2.10/24 dev hme1
+ip addr del 192.0.2.10/32 dev hme0
 ip addr del 192.0.2.12/24 dev hme1
 ip addr del 192.0.2.11/24 dev hme0`, ""},
 		{"others took it off its interface, added theirs, changed a sysctl", func(k *kernel) {

@@ -158,7 +158,7 @@ func (s *scene) release(groups ...string) {
 	require.Empty(s.t, s.run(append([]string{"release", "--state", s.daemon.State}, groups...)...))
 }
 
-// ended: the daemon has ended by itself, with exit code 0.
+// ended: the daemon has ended, by itself with exit code 0 unless it was killed.
 func (s *scene) ended() {
 	s.t.Helper()
 	s.wait("the daemon to end", func() (bool, error) { return s.daemon.Ended(), nil })
@@ -237,9 +237,7 @@ func TestRelease(t *testing.T) {
 					require.NoError(t, s.daemon.Kill())
 				}
 				s.release()
-				if !kill {
-					s.ended()
-				}
+				s.ended()
 				require.Equal(t, was, s.look())
 				s.release()
 				s.release("unrealgrp1")
@@ -268,13 +266,20 @@ func TestReleaseAdopted(t *testing.T) {
 		do   func(s *scene)
 	}{
 		{"unmoved", func(*scene) {}},
-		{"away", func(s *scene) { s.failsOver() }},
+		{"away", func(s *scene) { // and both members are good, so that its way back can be heard of
+			s.failsOver()
+			require.NoError(s.t, s.Members[0].Repair())
+			s.state("hme0", "ok")
+			s.wait("the daemon to be ready", s.ready)
+			s.at("hme1", lab.Data, lab.Data6)
+			s.news()
+		}},
 		{"moved and back", func(s *scene) { s.failsOver(); s.failsBack() }},
 	} {
 		for _, kill := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, killed %t", row.name, kill), func(t *testing.T) {
 				var was picture
-				s := stage(t, wholeGroup(&was, func(s *scene) {
+				c := wholeGroup(&was, func(s *scene) {
 					for _, c := range []string{
 						"ip addr add 192.0.2.10/24 brd + dev hme0 label hme0:0",
 						"ip addr add 192.0.2.11/24 dev hme0",
@@ -284,17 +289,33 @@ func TestReleaseAdopted(t *testing.T) {
 					} {
 						s.command(c)
 					}
-				}))
+				})
+				if row.name == "away" {
+					c.group = append(c.group, "failback: false")
+				}
+				s := stage(t, c)
 				row.do(s)
 				if kill {
 					require.NoError(t, s.daemon.Kill())
 				}
 				s.release()
+				s.ended()
 				require.Equal(t, was, s.look())
-				require.NoError(t, s.Members[0].Repair())
-				s.at("hme0", lab.Data, lab.Data6)
+				s.on("hme0", lab.Data, lab.Data6)
 			})
 		}
+	}
+}
+
+// on an interface that ipmpd has nothing to do with any more: there every interface answers ARP for
+// every address of the host.
+func (s *scene) on(name string, addrs ...netip.Addr) {
+	s.t.Helper()
+	for _, a := range addrs {
+		is, err := s.where(a)
+		require.NoError(s.t, err)
+		require.Equal(s.t, name, is, "%s", a)
+		s.reached(a)
 	}
 }
 
@@ -365,7 +386,7 @@ func TestReleaseLeavesOthers(t *testing.T) {
 			s.foreign("hme0")
 			s.command("ip addr add 192.0.2.77/24 dev hme0")
 			s.command("ip nexthop add id 4711 dev hme1")
-			s.command("ip route add 203.0.113.0/24 dev hme1 src 192.0.2.77")
+			s.command("ip route add 203.0.113.0/24 dev hme0 src 192.0.2.77")
 			s.command("tc qdisc add dev hme1 clsact")
 			require.NoError(t, s.Host.Sysctl("ipv4/conf/hme0/rp_filter", "0"))
 			s.failsOver()
@@ -374,12 +395,13 @@ func TestReleaseLeavesOthers(t *testing.T) {
 				require.NoError(t, s.daemon.Kill())
 			}
 			s.release()
+			s.ended()
 			is := s.look()
 			for _, kind := range []string{"ip -j -d nexthop", "tc -j qdisc", "links", "ip -j -d addr"} {
 				require.NotEqual(t, was[kind], is[kind])
 			}
 			all := fmt.Sprint(is)
-			for _, want := range []string{`"local":"192.0.2.77","prefixlen":24`, `"id":4711`, `"dst":"203.0.113.0/24"`, `"kind":"clsact"`,
+			for _, want := range []string{`"local":"192.0.2.77"`, `"id":4711`, `"dst":"203.0.113.0/24"`, `"kind":"clsact"`,
 				"ipv4/conf/hme0/rp_filter = 0", "ipv4/conf/hme1/rp_filter = 1"} {
 				require.Contains(t, all, want)
 			}
@@ -432,7 +454,7 @@ func TestReleaseOneGroup(t *testing.T) {
 			require.ErrorContains(t, err, `no group "green"; there are: blue, red`)
 			s.release("blue")
 			s.release("blue")
-			s.at("hme1", lab.Data)
+			s.on("hme1", lab.Data)
 			s.at("hme2", second)
 			is := s.look()
 			for i, name := range []string{"hme0", "hme1", "hme2", "hme3"} {
@@ -445,7 +467,7 @@ func TestReleaseOneGroup(t *testing.T) {
 			if kill {
 				require.NoError(t, s.daemon.Start())
 				s.wait("both groups again", func() (bool, error) { return s.allOK(2) })
-				s.at("hme1", lab.Data) // adopted there; its home is hme0
+				s.at("hme0", lab.Data) // its home
 				s.release("blue")
 				s.news()
 			} else {
@@ -459,7 +481,7 @@ func TestReleaseOneGroup(t *testing.T) {
 				s.at("hme3", second)
 				require.NoError(t, s.Members[2].Repair())
 				s.expect("repair hme2", "failback hme2")
-				s.at("hme1", lab.Data)
+				s.on("hme1", lab.Data)
 				require.Equal(t, was.of("hme0"), s.look().of("hme0"))
 				for len(events) > 0 {
 					require.NotEqual(t, control.EventStepFailed, (<-events).Event)
@@ -503,4 +525,36 @@ func (s *scene) allOK(groups int) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// TestFormerConfiguration: what the file no longer names goes back at the next start, as after a release.
+func TestFormerConfiguration(t *testing.T) {
+	var was picture
+	s := stage(t, setup{
+		lab:       lab.Options{Members: 3},
+		addresses: []netip.Prefix{data4, netip.MustParsePrefix("192.0.2.20/24")},
+		atHome:    "hme0",
+		prepare: func(t *testing.T, s *scene) {
+			for _, m := range s.Members {
+				require.NoError(t, s.Host.Sysctl("ipv4/conf/"+m.Name+"/rp_filter", "1"))
+			}
+			s.command("ip addr add 192.0.2.20/24 dev hme2 label hme2:7")
+			was = s.rested()
+		},
+	})
+	s.at("hme0", lab.Data, netip.MustParseAddr("192.0.2.20"))
+	require.NoError(t, s.daemon.Stop())
+	full, err := os.ReadFile(strings.TrimSuffix(s.daemon.Socket, ".sock") + ".yaml")
+	require.NoError(t, err)
+	before, _, _ := strings.Cut(string(full), "      hme2:")
+	require.NoError(t, s.daemon.Configure(before+"    addresses: [192.0.2.10/24]\n"))
+	require.NoError(t, s.daemon.Start())
+	s.wait("the daemon to be ready", s.ready)
+	s.at("hme0", lab.Data)
+	s.on("hme2", netip.MustParseAddr("192.0.2.20"))
+	require.Equal(t, was.of("hme2"), s.look().of("hme2"))
+	s.news()
+	s.release()
+	s.ended()
+	require.Equal(t, was, s.look())
 }
