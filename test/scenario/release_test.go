@@ -4,10 +4,12 @@ package scenario
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -172,7 +174,7 @@ func wholeGroup(before *picture, prepare func(s *scene)) setup {
 		targets:   []netip.Addr{lab.Router, lab.Router6},
 		addresses: []netip.Prefix{data4, data6},
 		atHome:    "hme0",
-		group:     []string{"routes: [{to: 198.51.100.0/24, via: 192.0.2.1}, {to: '2001:db8:1::/64', via: '2001:db8::1'}]"},
+		group:     []string{"spread: l4", "routes: [{to: 198.51.100.0/24, via: 192.0.2.1}, {to: '2001:db8:1::/64', via: '2001:db8::1'}]"},
 		prepare: func(t *testing.T, s *scene) {
 			for _, m := range s.Members { // so that there is something to change and put back
 				require.NoError(t, s.Host.Sysctl("ipv4/conf/"+m.Name+"/rp_filter", "1"))
@@ -557,4 +559,73 @@ func TestFormerConfiguration(t *testing.T) {
 	s.release()
 	s.ended()
 	require.Equal(t, was, s.look())
+}
+
+// TestReleaseAfterAKillAnywhere: whatever a start was at when it was killed, what it had found is on the disk.
+func TestReleaseAfterAKillAnywhere(t *testing.T) {
+	var was picture
+	s := stage(t, wholeGroup(&was, func(s *scene) {
+		for _, c := range []string{"ip addr add 192.0.2.10/24 dev hme1", "ip addr add 192.0.2.11/24 dev hme0", "ip addr add 2001:db8::10/64 dev hme1 nodad"} {
+			s.command(c)
+		}
+	}))
+	require.NoError(t, s.daemon.Kill())
+	s.release()
+	require.Equal(t, was, s.look())
+	seed := rand.Uint64()
+	t.Log("seed", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 25 {
+		require.NoError(t, s.daemon.Start())
+		s.pass(time.Duration(random.Int64N(int64(300 * time.Millisecond))))
+		require.NoError(t, s.daemon.Kill())
+		if random.IntN(3) == 0 {
+			continue // the next start is one after a crash
+		}
+		if random.IntN(2) == 0 { // and so may be the release
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.Int64N(int64(60*time.Millisecond))))
+			_, _ = s.daemon.Run(ctx, "release", "--state", s.daemon.State)
+			cancel()
+		}
+		s.release()
+		require.Equal(t, was, s.look())
+	}
+}
+
+// TestReleaseInterrupted: the daemon is killed in the middle of a release, which is then repeated.
+func TestReleaseInterrupted(t *testing.T) {
+	var was picture
+	s := stage(t, wholeGroup(&was, nil))
+	for i := range 10 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i)*8*time.Millisecond)
+		_, _ = s.daemon.Run(ctx, "release", "--state", s.daemon.State)
+		cancel()
+		require.NoError(t, s.daemon.Kill())
+		s.release()
+		require.Equal(t, was, s.look())
+		require.NoError(t, s.daemon.Start())
+		s.wait("the daemon to be ready", s.ready)
+	}
+	s.news()
+}
+
+// TestReleaseAttachedOtherwise: native and generic XDP, whose programs are seen in what `ip addr` says.
+func TestReleaseAttachedOtherwise(t *testing.T) {
+	for _, attach := range []string{"xdp", "xdp-generic"} {
+		for _, kill := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, killed %t", attach, kill), func(t *testing.T) {
+				var was picture
+				c := wholeGroup(&was, nil)
+				c.group = append(c.group, "attach: "+attach)
+				s := stage(t, c)
+				require.Contains(t, fmt.Sprint(s.look()["ip -j -d addr"]), `"xdp"`)
+				if kill {
+					require.NoError(t, s.daemon.Kill())
+				}
+				s.release()
+				s.ended()
+				require.Equal(t, was, s.look())
+			})
+		}
+	}
 }
