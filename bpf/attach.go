@@ -38,6 +38,7 @@ type hook interface {
 	update(*ebpf.Program) error
 	close() error
 	detach() error
+	attached(ifindex int) bool
 }
 
 // Attach puts the programs on an interface, or, where a former run's pinned links are still on it,
@@ -59,35 +60,49 @@ func (o *Objects) Attach(ifindex int, mode Mode) (*Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.ingress, err = o.ingressHook(ifindex, mode); err != nil {
+		return nil, err
+	}
+	if a.egress, err = o.egressHook(ifindex, mode); err != nil {
+		_ = a.ingress.detach() // the first error counts
+		return nil, err
+	}
+	if err := o.dropOthers(a); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (o *Objects) ingressHook(ifindex int, mode Mode) (h hook, err error) {
 	switch mode {
 	case ModeTCX:
-		a.ingress, err = o.tcx(ifindex, true)
+		h, err = o.tcx(ifindex, true)
 	case ModeClsact:
-		a.ingress, err = o.clsact(ifindex, true)
+		h, err = o.clsact(ifindex, true)
 	case ModeXDP:
-		a.ingress, err = o.xdpHook(ifindex, link.XDPDriverMode)
+		h, err = o.xdpHook(ifindex, link.XDPDriverMode)
 	case ModeXDPGeneric:
-		a.ingress, err = o.xdpHook(ifindex, link.XDPGenericMode)
+		h, err = o.xdpHook(ifindex, link.XDPGenericMode)
 	default:
 		return nil, fmt.Errorf("attach to interface %d: no such mode %q", ifindex, mode)
 	}
 	if err != nil {
 		return nil, explain(fmt.Sprintf("attach %s ingress to interface %d", mode, ifindex), err)
 	}
+	return h, nil
+}
+
+func (o *Objects) egressHook(ifindex int, mode Mode) (h hook, err error) {
 	if mode != ModeClsact {
-		a.egress, err = o.tcx(ifindex, false)
+		h, err = o.tcx(ifindex, false)
 	}
 	if mode == ModeClsact || errors.Is(err, ebpf.ErrNotSupported) {
-		a.egress, err = o.clsact(ifindex, false)
+		h, err = o.clsact(ifindex, false)
 	}
 	if err != nil {
-		_ = a.ingress.detach() // the first error counts
 		return nil, explain(fmt.Sprintf("attach egress to interface %d", ifindex), err)
 	}
-	if err := o.dropOthers(a); err != nil {
-		return nil, err
-	}
-	return a, nil
+	return h, nil
 }
 
 // dropOthers takes off what a former run attached in another mode.

@@ -13,6 +13,10 @@ static __always_inline bool confirm_later(__u32 instance, __u64 delay)
 	return false;
 }
 
+static __always_inline void confirm_anchor(bool never)
+{
+}
+
 /*
  * The prober's tick may come in the very moment of the suspicion, while the queue of the sibling
  * is still being drained.

@@ -52,6 +52,12 @@ static __always_inline bool confirm_later(__u32 instance, __u64 delay)
 	return !err;
 }
 
+static __always_inline void confirm_anchor(bool never)
+{
+	if (never)
+		confirm_later(0, 0);
+}
+
 static __always_inline __u64 confirm_patience(struct ipmp_track *track, __u32 stage)
 {
 	return stage == IPMP_STAGE_WAITED ? track->interval_ns : 0;

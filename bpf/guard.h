@@ -34,14 +34,15 @@ static __always_inline bool enough_targets(struct misses *m, struct answering *a
 
 struct survey {
 	struct ipmp_track *track;
-	__u32 family;
-	__u32 bit;
 	__u32 usable;
 	__u32 missed; /* of the suspect, in its last 100 answered rounds and the present run */
 	__u32 behind; /* how far the suspect is behind the newest round; by 2^32, not by sign */
 	__u32 fit;    /* members that may take over */
 	__u32 run;    /* misses of the suspect in a row */
-	__u32 open;   /* misses of the sibling in the newest rounds */
+	__u8 family;
+	__u8 bit;
+	__u8 open; /* misses of the sibling in the newest rounds */
+	__u8 pad;
 	struct ipmp_instance *sibling;
 };
 
@@ -94,57 +95,55 @@ static long survey_sibling(__u32 i, struct survey *s)
 }
 
 struct cpu_look {
-	struct ipmp_track *track;
-	__u64 since_ns;
+	struct misses *misses;
 	__u32 family;
-	__u32 cpu;
+	__u32 self;
+	__u32 needed; /* targets whose CPU must have run; masks */
 	__u32 ran;
-	__u32 pad;
 };
 
+/* One target and one member: whether our programs have run for the member on the CPU of the
+ * target's last reply.
+ */
 static long look_at_cpu(__u32 i, struct cpu_look *l)
 {
+	__u32 target = i / IPMP_GROUP_MEMBERS & (IPMP_TARGETS - 1);
+	__u32 bit = i & (IPMP_GROUP_MEMBERS - 1);
+	struct ipmp_track *track = l->misses->track;
+	__u32 cpu = l->misses->inst->reply_cpu[target];
 	struct ipmp_traffic *t;
 	struct ipmp_round *r;
 	__u32 key, seen;
 
-	if (!(l->track->members & (1U << (i & 31))))
+	if (!cpu || !(l->misses->missed_targets & (1U << target)) || cpu - 1 == l->self)
 		return 0;
-	key = l->track->member[i & (IPMP_GROUP_MEMBERS - 1)];
-	t = bpf_map_lookup_percpu_elem(&traffic, &key, l->cpu);
+	l->needed |= 1U << target;
+	if (l->ran & (1U << target) || !(track->members & (1U << bit)))
+		return 0;
+	key = track->member[bit];
+	t = bpf_map_lookup_percpu_elem(&traffic, &key, cpu - 1);
 	if (!t)
 		return 0;
 	seen = t->seen[l->family & 1];
-	r = &l->track->round[seen & IPMP_WINDOW_MASK];
-	if (r->round == seen && (__s64)(r->begun_ns - l->since_ns) >= 0) {
-		l->ran = 1;
-		return 1;
-	}
+	r = &track->round[seen & IPMP_WINDOW_MASK];
+	if (r->round == seen && (__s64)(r->begun_ns - l->misses->first_due_ns) >= 0)
+		l->ran |= 1U << target;
 	return 0;
 }
 
 /* Whether our programs have run, since the first missed round became due, on every CPU that took
  * the member's last reply from a target which it now misses. Replies may wait there unread.
+ * One flat loop: the stack of the whole call chain is 512 bytes, and every call in it counts.
  */
 static __always_inline bool reply_cpus_ran(struct misses *m, __u32 family, struct cpu_look *look)
 {
-	for (__u32 i = 0; i < IPMP_TARGETS; i++) {
-		__u32 cpu = m->inst->reply_cpu[i];
-
-		if (!cpu || !(m->missed_targets & (1U << i)))
-			continue;
-		if (cpu - 1 == bpf_get_smp_processor_id())
-			continue;
-		look->track = m->track;
-		look->since_ns = m->first_due_ns;
-		look->family = family;
-		look->cpu = cpu - 1;
-		look->ran = 0;
-		bpf_loop(IPMP_GROUP_MEMBERS, look_at_cpu, look, 0);
-		if (!look->ran)
-			return false;
-	}
-	return true;
+	look->misses = m;
+	look->family = family;
+	look->self = bpf_get_smp_processor_id();
+	look->needed = 0;
+	look->ran = 0;
+	bpf_loop(IPMP_TARGETS * IPMP_GROUP_MEMBERS, look_at_cpu, look, 0);
+	return look->ran == look->needed;
 }
 
 /*

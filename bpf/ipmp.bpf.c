@@ -86,7 +86,9 @@ int ipmp_egress(struct __sk_buff *skb)
 SEC("tc")
 int ipmp_tick(struct __sk_buff *skb)
 {
-	return ipmp_confirm(skb->mark);
+	ipmp_confirm(skb->mark);
+	confirm_anchor(skb->mark >= IPMP_INSTANCES);
+	return 0;
 }
 
 /* Types that no map names reach BTF, and so Go, by a pointer to them; the loader drops the map. */

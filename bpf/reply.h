@@ -138,13 +138,14 @@ __noinline int ipmp_reply(struct reply *reply)
 	struct ipmp_track *track;
 	struct ipmp_round *r;
 	struct ipmp_slot *slot;
-	__u32 key, round, acked, cpu;
+	__u32 key, number, round, acked, cpu;
 	__u64 now, rtt;
 
 	if (!reply)
 		return 0;
-	member = bpf_map_lookup_elem(&members, &reply->number);
-	key = reply->number * IPMP_FAMILIES + (reply->family & 1);
+	number = reply->number; /* before 6.3 a key may not lie in another function's memory */
+	member = bpf_map_lookup_elem(&members, &number);
+	key = number * IPMP_FAMILIES + (reply->family & 1);
 	inst = bpf_map_lookup_elem(&instances, &key);
 	if (!member || !inst) {
 		count(IPMP_R_LOOKUP);
@@ -218,7 +219,7 @@ __noinline int ipmp_reply(struct reply *reply)
 	}
 	cpu = bpf_get_smp_processor_id() + 1;
 	inst->reply_cpu[r->target & (IPMP_TARGETS - 1)] = cpu > 255 ? 0 : cpu;
-	stats = bpf_map_lookup_elem(&traffic, &reply->number);
+	stats = bpf_map_lookup_elem(&traffic, &number);
 	if (stats) {
 		stats->reply_ns = now;
 		stats->replies++;
@@ -235,6 +236,7 @@ __noinline int ipmp_reply(struct reply *reply)
 	walk.others = (__u32)track->word & ~(1U << (member->bit & 31));
 	if (walk.others)
 		bpf_loop(IPMP_GROUP_MEMBERS, judge_other, &walk, 0);
+	confirm_anchor(!now);
 	return 1;
 }
 

@@ -25,6 +25,12 @@ enum verdict_limit {
 static __always_inline bool confirm_later(__u32 instance, __u64 delay);
 /* After how many more answered rounds a judgement starts the confirmation again, or confirms. */
 static __always_inline __u32 confirm_rounds(void);
+/*
+ * To be called after a call of ipmp_confirm, with what is never true: the verifier of 6.1 walks
+ * the calls last to first, and has to meet the timer's callback before the function that it calls
+ * and that sets it again, or it takes the two for a recursion.
+ */
+static __always_inline void confirm_anchor(bool never);
 /* How long after the suspicion a confirmation may come at the earliest. */
 static __always_inline __u64 confirm_patience(struct ipmp_track *track, __u32 stage);
 
@@ -52,10 +58,10 @@ struct finding {
 	struct ipmp_instance *inst;
 	struct misses *misses;
 	__u64 word; /* before */
-	__u32 kind;
 	__u32 instance;
-	__u32 both;
-	__u32 pad;
+	__u8 kind;
+	__u8 both;
+	__u8 pad[2];
 };
 
 static __always_inline void tell(struct finding *f)

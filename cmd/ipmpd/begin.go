@@ -44,6 +44,8 @@ func (e *engine) begin(cfg *config.Config) {
 		e.hold(u, s)
 		u.state, _ = group.New(u.groupConfig(), time.Duration(monotonic()), u.start(s))
 	}
+	e.inherit(s)
+	e.adopt(s)
 	for _, u := range e.units {
 		e.publish(u)
 	}

@@ -92,7 +92,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.defers(func() { _ = d.watcher.Close() })
-	if d.applier, err = addr.NewApplier(addr.ApplierOptions{}); err != nil {
+	if d.applier, err = addr.NewApplier(applierOptions()); err != nil {
 		return nil, err
 	}
 	d.defers(func() { _ = d.applier.Close() })

@@ -289,6 +289,7 @@ func (e *engine) housekeeping() {
 		samples := e.samples(u)
 		e.findings(u, u.tracker.Observe(now, samples))
 		if unhurried {
+			e.lookAtPrograms(u, now, samples)
 			replan = e.adapt(u, now, samples) || replan
 			for f := range u.side {
 				if u.side[f].used {

@@ -23,6 +23,7 @@ func (e *engine) hostChanged() {
 	if replan {
 		e.updateProbing()
 	}
+	e.adopt(s)
 	e.apply()
 	e.prepareAll()
 }

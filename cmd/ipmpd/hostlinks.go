@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
+	"path/filepath"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -32,7 +32,7 @@ func hostLinks() ([]config.HostLink, error) {
 	for _, l := range links {
 		byIndex[l.Attrs().Index] = l
 	}
-	managed := managersHere("/proc", "/run")
+	managed := managersHere("/")
 	out := make([]config.HostLink, 0, len(links))
 	for _, l := range links {
 		a := l.Attrs()
@@ -46,28 +46,33 @@ func hostLinks() ([]config.HostLink, error) {
 	return out, nil
 }
 
-// managersHere returns what tells who manages the interface with an index,
-// from the files that networkd and NetworkManager keep below run. They know
-// interfaces by index, and indices repeat in other network namespaces, while
-// /run is usually shared: elsewhere than where init is the files say nothing.
-func managersHere(proc, run string) func(index int) string {
-	own, err1 := os.Readlink(proc + "/self/ns/net")
-	first, err2 := os.Readlink(proc + "/1/ns/net")
-	if err1 == nil && err2 == nil && own != first {
+// managersHere returns what tells who manages the interface with an index and
+// would undo a move, from the files that networkd and NetworkManager keep below
+// root's run.
+func managersHere(root string) func(index int) string {
+	if !firstNamespace(root) {
 		return func(int) string { return "" }
 	}
 	return func(index int) string {
-		name := strconv.Itoa(index)
-		switch values := readValues(run + "/systemd/netif/links/" + name); {
-		case values["NETWORK_FILE"] != "" && values["ADMIN_STATE"] != "unmanaged":
+		switch state, file := networkdLink(root, index); {
+		case file != "" && state != "unmanaged" && !readNetwork(root, index).HandsOff():
 			return config.ManagerNetworkd
 		}
-		switch readValues(run + "/NetworkManager/devices/" + name)["managed"] {
+		switch nmManaged(root, index) {
 		case "true", "1":
 			return config.ManagerNM
 		}
 		return ""
 	}
+}
+
+// firstNamespace: managers know interfaces by index, and indices repeat in other
+// network namespaces, while /run is usually shared: elsewhere than where init is
+// their files say nothing. Where nobody knows, they are believed.
+func firstNamespace(root string) bool {
+	own, err1 := os.Readlink(filepath.Join(root, "proc/self/ns/net"))
+	first, err2 := os.Readlink(filepath.Join(root, "proc/1/ns/net"))
+	return err1 != nil || err2 != nil || own == first
 }
 
 // readValues reads the KEY=VALUE lines of a file; without the file there are none.

@@ -47,7 +47,8 @@ func TestHostLinks(t *testing.T) {
 }
 
 func TestManagers(t *testing.T) {
-	proc, run := t.TempDir(), t.TempDir()
+	root := t.TempDir()
+	proc, run := root+"/proc", root+"/run"
 	write := func(path, text string) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -57,6 +58,12 @@ func TestManagers(t *testing.T) {
 	write(run+"/systemd/netif/links/4", "ADMIN_STATE=pending\n")
 	write(run+"/NetworkManager/devices/4", "[device]\nmanaged=true\n")
 	write(run+"/NetworkManager/devices/5", "[device]\nmanaged=false\n")
+	// The file that keeps networkd's hands off, by itself and with a drop-in.
+	write(run+"/systemd/netif/links/6", "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/off.network\n")
+	write(root+"/etc/systemd/network/off.network", "[Network]\nKeepConfiguration=yes\nConfigureWithoutCarrier=yes\n")
+	write(run+"/systemd/netif/links/7", "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/half.network\n"+
+		"NETWORK_FILE_DROPINS=\"/run/systemd/network/half.network.d/a.conf\"\n")
+	write(root+"/etc/systemd/network/half.network", "[Network]\nKeepConfiguration=yes\n")
 	namespaces := func(self, first string) {
 		for who, target := range map[string]string{"self": self, "1": first} {
 			link := filepath.Join(proc, who, "ns", "net")
@@ -66,16 +73,19 @@ func TestManagers(t *testing.T) {
 		}
 	}
 	ask := func() (out []string) {
-		managed := managersHere(proc, run)
-		for index := 1; index <= 5; index++ {
+		managed := managersHere(root)
+		for index := 1; index <= 7; index++ {
 			out = append(out, managed(index))
 		}
 		return out
 	}
-	here := []string{"", config.ManagerNetworkd, "", config.ManagerNM, ""}
+	here := []string{"", config.ManagerNetworkd, "", config.ManagerNM, "", "", config.ManagerNetworkd}
 	require.Equal(t, here, ask(), "where nobody knows the namespaces")
 	namespaces("net:[1]", "net:[1]")
 	require.Equal(t, here, ask())
+	write(run+"/systemd/network/half.network.d/a.conf", "[Network]\nIgnoreCarrierLoss=yes\n")
+	here[6] = ""
+	require.Equal(t, here, ask())
 	namespaces("net:[2]", "net:[1]")
-	require.Equal(t, []string{"", "", "", "", ""}, ask(), "the files speak of another namespace")
+	require.Equal(t, make([]string, 7), ask(), "the files speak of another namespace")
 }

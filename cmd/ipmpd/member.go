@@ -31,6 +31,7 @@ type member struct {
 
 	attachment *bpf.Attachment
 	attachErr  string // logged already
+	looked     attachmentLook
 
 	offline bool
 	kind    [bpf.Families]detect.Kind

@@ -5,6 +5,8 @@ package main
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
 )
@@ -70,9 +72,12 @@ func hostRoute(r *netstate.Route) addr.HostRoute {
 	h := addr.HostRoute{
 		Table: r.Table, Protocol: r.Protocol, Scope: r.Scope, Metric: r.Metric,
 		To: r.Dst, Src: r.Src, NHID: r.NexthopID,
+		Metrics: r.Metrics, Expires: r.Expires != netstate.Forever,
 	}
 	if r.NexthopID == 0 && len(r.Hops) > 0 {
 		h.Via, h.Link = r.Hops[0].Gateway, r.Hops[0].Link
+		h.Flags = r.Hops[0].Flags & unix.RTNH_F_ONLINK
+		h.Special = r.Special || r.TOS != 0 || len(r.Hops) > 1 || h.Via.IsValid() && h.Via.Is4() != h.To.Addr().Is4()
 	}
 	return h
 }

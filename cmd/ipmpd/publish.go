@@ -162,7 +162,7 @@ func (e *engine) announcement(u *unit, o addr.Observed, address, owner int) (add
 // neighbors to be told personally: gateways first, then the others that some member has in use.
 func (e *engine) neighbors(u *unit, o addr.Observed, ipv4 bool) []addr.Neighbor {
 	gateways := map[netip.Addr]bool{}
-	for _, r := range u.cfg.Routes {
+	for _, r := range u.desired().Routes {
 		gateways[r.Via] = true
 	}
 	links := map[int]bool{}

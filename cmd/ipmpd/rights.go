@@ -27,22 +27,36 @@ var rights = []right{
 
 // checkRights names all the capabilities that this process lacks, before anything is opened.
 func checkRights() error {
+	effective, err := effectiveRights()
+	if err != nil {
+		return err
+	}
+	return missingRights(effective)
+}
+
+// effectiveRights of this process, a bit for each capability.
+func effectiveRights() (uint64, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
-		return fmt.Errorf("read the capabilities of this process: %w", err)
+		return 0, fmt.Errorf("read the capabilities of this process: %w", err)
 	}
-	return missingRights(uint64(data[0].Effective) | uint64(data[1].Effective)<<32)
+	return uint64(data[0].Effective) | uint64(data[1].Effective)<<32, nil
+}
+
+func (r right) in(effective uint64) bool {
+	for _, c := range r.by {
+		if effective&(1<<c) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func missingRights(effective uint64) error {
 	var missing []string
 	for _, r := range rights {
-		has := false
-		for _, c := range r.by {
-			has = has || effective&(1<<c) != 0
-		}
-		if !has {
+		if !r.in(effective) {
 			missing = append(missing, r.name+" ("+r.use+")")
 		}
 	}

@@ -38,6 +38,11 @@ type State struct {
 	// Undo is what the host was before us, in that boot and in the network namespace that NetNS names.
 	NetNS uint64    `json:"netns"`
 	Undo  addr.Undo `json:"undo"`
+	// Adopted routes follow their groups, Replaced are those of others that ours took the place of;
+	// of this boot too. Known are the groups whose routes were looked for.
+	Known    control.List[string]        `json:"known,omitempty"`
+	Adopted  control.List[adoptedRoute]  `json:"adopted,omitempty"`
+	Replaced control.List[replacedRoute] `json:"replaced,omitempty"`
 }
 
 // here drops what belongs to another boot, which has reset the host, or to another network namespace.
@@ -47,6 +52,7 @@ func (s *State) here() {
 	}
 	if ns := netnsID(); ns == 0 || ns != s.NetNS {
 		s.NetNS, s.Undo = ns, addr.Undo{}
+		s.Known, s.Adopted, s.Replaced = nil, nil, nil
 	}
 }
 

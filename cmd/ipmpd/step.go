@@ -121,6 +121,7 @@ func (e *engine) apply() []addr.Failure {
 	o := observed(e.watcher.Snapshot(), d)
 	ops := addr.Plan(d, o)
 	e.remember(d, o, ops)
+	e.recordReplaced(ops, &o)
 	ops = append(ops, addr.Memberships(e.applied, d)...)
 	for i := range ops {
 		e.log.Debug("change", "step", ops[i].Kind.String(), "link", ops[i].LinkName,

@@ -30,6 +30,9 @@ type unit struct {
 	held []*held
 	// unasked are test addresses that are to be asked for once their member has link.
 	unasked []testAddress
+	// adopted are routes that were found on the host, beside those that the kernel looks after itself
+	// and ours stand before.
+	adopted, beside []addr.Route
 	// pending is the history entry whose steps have failed so far; 0: none.
 	pending uint64
 }
@@ -155,5 +158,6 @@ func (u *unit) desired() addr.Group {
 	for _, r := range u.cfg.Routes {
 		g.Routes = append(g.Routes, addr.Route{To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table})
 	}
+	g.Routes = append(append(g.Routes, u.adopted...), u.beside...)
 	return g
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/pkg/detect"
 	"github.com/ipmpd/ipmpd/pkg/group"
@@ -74,13 +75,22 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 		g.Addresses = append(g.Addresses, control.Address{
 			Address: a.Prefix.String(), State: state, Interface: u.memberName(placed[i]), Home: a.Home})
 	}
-	for _, r := range u.cfg.Routes {
-		via := ""
+	routes := u.desired().Routes
+	taken := make(map[addr.Place]bool, len(routes))
+	for _, r := range routes {
+		if taken[r.Place()] {
+			continue // the file's wins over an adopted one
+		}
+		taken[r.Place()] = true
+		via, origin := "", "config"
 		if r.Via.IsValid() {
 			via = r.Via.String()
 		}
+		if r.Adopted {
+			origin = "adopted"
+		}
 		g.Routes = append(g.Routes, control.Route{
-			To: r.To.String(), Via: via, Origin: "config", Interfaces: u.activeNames(r.To.Addr().Is6())})
+			To: r.To.String(), Via: via, Origin: origin, Interfaces: u.activeNames(r.To.Addr().Is6())})
 	}
 	g.ForeignAddresses = u.foreign(s)
 	return g

@@ -35,8 +35,9 @@ type Epoch uint64
 
 // ApplierOptions of NewApplier. The zero value is what the daemon uses.
 type ApplierOptions struct {
-	// Before and After, when set, are called around every operation with the writer lock *not*
-	// held, which then is taken for one operation at a time: fault points for tests.
+	// Before and After, when set, are called around every operation: fault points for tests. In Apply
+	// the writer lock is *not* held then, and is taken for one operation at a time; a batch that
+	// fires holds it from its first message to its last. Announcements are an operation without Kind.
 	Before, After func(op *Op)
 	// Proc is where sysctls are; "": /proc/sys.
 	Proc string
@@ -101,9 +102,7 @@ func (a *Applier) Apply(epoch Epoch, ops []Op) []Failure {
 			}
 		}
 		n := a.chunk(ops)
-		if a.opt.Before != nil {
-			a.opt.Before(&ops[0])
-		}
+		a.before(&ops[0])
 		failed, overtaken := a.applyChunk(epoch, ops[:n])
 		failures = append(failures, failed...)
 		if overtaken {
@@ -112,12 +111,25 @@ func (a *Applier) Apply(epoch Epoch, ops []Op) []Failure {
 			}
 			return failures
 		}
-		if a.opt.After != nil {
-			a.opt.After(&ops[0])
-		}
+		a.after(&ops[0])
 		ops = ops[n:]
 	}
 	return failures
+}
+
+// pointed: there are fault points, one around each operation.
+func (a *Applier) pointed() bool { return a.opt.Before != nil || a.opt.After != nil }
+
+func (a *Applier) before(op *Op) {
+	if a.opt.Before != nil {
+		a.opt.Before(op)
+	}
+}
+
+func (a *Applier) after(op *Op) {
+	if a.opt.After != nil {
+		a.opt.After(op)
+	}
 }
 
 // chunk is how many operations to perform under one hold of the lock: a run of messages, or one
@@ -131,7 +143,7 @@ func (a *Applier) chunk(ops []Op) int {
 		}
 		n++
 	}
-	if n == 0 || a.opt.Before != nil || a.opt.After != nil {
+	if n == 0 || a.pointed() {
 		return 1
 	}
 	return n

@@ -69,7 +69,7 @@ func (a *Applier) Prepare(ops []Op, frames []Frame) (*Batch, error) {
 		n := len(b.chunks)
 		// The first address begins a chunk, so that the time of the routes before it is known; the
 		// first deletion does, so that it is known whether the additions succeeded.
-		if n == 0 || len(b.byMessage)-b.chunks[n-1].first >= chunkMessages ||
+		if n == 0 || a.pointed() || len(b.byMessage)-b.chunks[n-1].first >= chunkMessages ||
 			isAddress && b.addresses < 0 || op.Kind == DeleteAddress && b.ops[len(b.ops)-1].Kind != DeleteAddress {
 			b.chunks = append(b.chunks, chunk{from: at, first: len(b.byMessage)})
 			n++
@@ -103,7 +103,10 @@ func (b *Batch) Fire(current func() bool) (r Result) {
 		return r
 	}
 	b.fired = true
+	announcement := Op{Why: "announcement"}
+	b.a.before(&announcement)
 	b.announce(&r)
+	b.a.after(&announcement)
 	b.write(current, &r)
 	r.Failures = b.failures
 	return r
@@ -144,7 +147,10 @@ func (b *Batch) write(current func() bool, r *Result) {
 		if b.strands(i) {
 			break
 		}
+		op := &b.ops[b.byMessage[b.chunks[i].first]]
+		b.a.before(op)
 		b.a.conn.exchange(b.buf[b.chunks[i].from:b.chunks[i].to], b.onFail)
+		b.a.after(op)
 		if i == b.routes {
 			r.Routes = b.monotonic()
 		}

@@ -24,7 +24,8 @@ type Group struct {
 	Members []Member
 	// Addresses are the data addresses, in file order.
 	Addresses []Address
-	// Routes are the configured ones. Connected routes of data subnets are derived, not listed.
+	// Routes are the configured ones, then the adopted ones (Adoptable); of two with the same table,
+	// destination and metric the first counts. Connected routes of data subnets are derived, not listed.
 	Routes []Route
 	// Spread outgoing flows over all active members; false: over the first active one.
 	Spread bool
@@ -54,7 +55,7 @@ type Address struct {
 	Member int
 }
 
-// Route is a configured route through the group.
+// Route is a configured or adopted route through the group.
 type Route struct {
 	To netip.Prefix
 	// Via is the gateway; the zero Addr: on link.
@@ -64,6 +65,10 @@ type Route struct {
 	Metric uint32
 	// Table; 0: main.
 	Table uint32
+	// Metrics of an adopted route, as HostRoute has them.
+	Metrics string
+	// Adopted: it was found on the host; else the file names it.
+	Adopted bool
 }
 
 // Announce says how a changed owner is announced (contract section 3).

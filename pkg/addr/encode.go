@@ -50,6 +50,8 @@ func Encode(buf []byte, op *Op) ([]byte, error) {
 		err = m.restoreConnected(op)
 	case SetRoute, DeleteRoute:
 		err = m.route(op)
+	case RestoreRoute:
+		err = m.restoreRoute(&op.Was)
 	default:
 		err = fmt.Errorf("operation %d has no message", op.Kind)
 	}
@@ -210,6 +212,34 @@ func (m *message) nexthopGroup(op *Op) error {
 	return nil
 }
 
+// restoreRoute is a route of others, as it was.
+func (m *message) restoreRoute(r *HostRoute) error {
+	if !r.To.IsValid() || r.Link == 0 || r.Special {
+		return fmt.Errorf("route %s over interface %d: incomplete", r.To, r.Link)
+	}
+	m.begin(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	m.u8(family(r.To.Addr()), uint8(r.To.Bits()), 0, 0)
+	m.u8(unix.RT_TABLE_UNSPEC, r.Protocol, r.Scope, unix.RTN_UNICAST)
+	m.u32(r.Flags & unix.RTNH_F_ONLINK)
+	m.attrIP(unix.RTA_DST, r.To.Addr())
+	m.attr32(unix.RTA_TABLE, r.Table)
+	if r.Metric != 0 {
+		m.attr32(unix.RTA_PRIORITY, r.Metric)
+	}
+	if r.Src.IsValid() {
+		m.attrIP(unix.RTA_PREFSRC, r.Src)
+	}
+	if r.Metrics != "" {
+		m.attr(unix.RTA_METRICS|nlaNested, []byte(r.Metrics))
+	}
+	if r.Via.IsValid() {
+		m.attrIP(unix.RTA_GATEWAY, r.Via)
+	}
+	m.attr32(unix.RTA_OIF, uint32(r.Link))
+	m.end()
+	return nil
+}
+
 func (m *message) route(op *Op) error {
 	if !op.Prefix.IsValid() {
 		return fmt.Errorf("route %s: incomplete", op.Prefix)
@@ -249,6 +279,9 @@ func (m *message) route(op *Op) error {
 	}
 	if op.Src.IsValid() {
 		m.attrIP(unix.RTA_PREFSRC, op.Src)
+	}
+	if op.Metrics != "" && op.Kind == SetRoute {
+		m.attr(unix.RTA_METRICS|nlaNested, []byte(op.Metrics))
 	}
 	if op.ID != 0 {
 		m.attr32(rtaNHID, op.ID) // a route with a nexthop object takes neither via nor dev

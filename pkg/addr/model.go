@@ -77,7 +77,7 @@ func newModel(o *Observed) *model {
 	m.listed = len(m.addrs)
 	for _, r := range o.Routes {
 		if r.NHID != 0 { // the kernel tells its hops too
-			r.Via, r.Link = netip.Addr{}, 0
+			r.Via, r.Link, r.Flags, r.Special = netip.Addr{}, 0, 0, false
 		}
 		m.insertRoute(r)
 	}

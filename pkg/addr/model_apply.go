@@ -31,6 +31,8 @@ func (m *model) apply(op *Op) error {
 		return m.setAddress(op)
 	case SetRoute:
 		return m.setRoute(op)
+	case RestoreRoute:
+		return m.restoreRoute(op)
 	case DeleteRoute:
 		return m.deleteRoute(op)
 	case DeleteAddress:
@@ -172,10 +174,29 @@ func (m *model) setRoute(op *Op) error {
 	if op.Src.IsValid() && !m.source(op.Src) {
 		return fmt.Errorf("replace route %s: source %s is not there", op.Prefix, op.Src)
 	}
-	r := HostRoute{Table: op.Table, Protocol: Protocol, Metric: op.Metric, To: op.Prefix, Src: op.Src, NHID: op.ID}
+	r := HostRoute{Table: op.Table, Protocol: Protocol, Metric: op.Metric, To: op.Prefix, Src: op.Src, NHID: op.ID, Metrics: op.Metrics}
 	if op.OnLink && op.Prefix.Addr().Is4() {
 		r.Scope = unix.RT_SCOPE_LINK
 	}
+	return m.replaceRoute(r)
+}
+
+// restoreRoute puts a route with a next hop of its own back.
+func (m *model) restoreRoute(op *Op) error {
+	link, exists := m.links[op.Was.Link]
+	switch {
+	case !exists:
+		return fmt.Errorf("restore route %s: no interface %d", op.Was.To, op.Was.Link)
+	case !link.Up:
+		return fmt.Errorf("restore route %s: device %d is not up", op.Was.To, op.Was.Link)
+	case op.Was.Src.IsValid() && !m.source(op.Was.Src):
+		return fmt.Errorf("restore route %s: source %s is not there", op.Was.To, op.Was.Src)
+	}
+	return m.replaceRoute(op.Was)
+}
+
+// replaceRoute is NLM_F_REPLACE.
+func (m *model) replaceRoute(r HostRoute) error {
 	key := keyOf(r)
 	at := m.replaced(key)
 	if at < 0 {
@@ -184,7 +205,7 @@ func (m *model) setRoute(op *Op) error {
 	}
 	list := slices.Clone(m.routes[key])
 	if i := slices.Index(list, r); i >= 0 && i != at {
-		return fmt.Errorf("replace route %s: it exists behind another", op.Prefix)
+		return fmt.Errorf("replace route %s: it exists behind another", r.To)
 	}
 	m.sources[list[at].Src]--
 	m.sources[r.Src]++

@@ -76,6 +76,14 @@ type HostRoute struct {
 	NHID uint32
 	Via  netip.Addr
 	Link int
+	// Metrics are RTA_METRICS (MTU and the like) as the kernel tells them; "": none.
+	Metrics string
+	// Flags of the next hop, of RTNH_F_* only ONLINK.
+	Flags uint32
+	// Special: several next hops, a type of service or an attribute that Op cannot carry.
+	Special bool
+	// Expires: it has a limited lifetime.
+	Expires bool
 }
 
 // HostNexthop is one nexthop object: a device nexthop, or, where Hops is not empty, a group.

@@ -45,6 +45,8 @@ const (
 	RestoreConnected
 	// DeleteNeighbor deletes the entry of IP on Link.
 	DeleteNeighbor
+	// RestoreRoute puts Was back, a route of others that ours has replaced or that we have deleted.
+	RestoreRoute
 )
 
 // Op is one change of the host. Only the fields that its Kind names are set.
@@ -73,6 +75,8 @@ type Op struct {
 	Form     AddressForm
 	Key      string
 	Value    string
+	Metrics  string // of a route, RTA_METRICS
+	Was      HostRoute
 	// Why, for the log: one reason per change.
 	Why string
 }

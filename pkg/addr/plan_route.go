@@ -3,7 +3,6 @@
 package addr
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -26,6 +25,8 @@ type wantedRoute struct {
 	key    routeKey
 	src    netip.Addr
 	onLink bool
+	// metrics is RTA_METRICS, "" for none.
+	metrics string
 	// what is idGroup or idStanding.
 	what int
 	why  string
@@ -42,7 +43,7 @@ func (p *planner) wantRoutes(g *Group) {
 	}
 	numbers := [2]map[netip.Addr]int{gatewayNumbers(vias[0]), gatewayNumbers(vias[1])}
 	gates := make(map[linkIP]*gate)
-	want := func(key routeKey, via, src netip.Addr, why string) {
+	want := func(key routeKey, via, src netip.Addr, metrics, why string) {
 		if p.wanted[key] != nil {
 			return
 		}
@@ -53,7 +54,7 @@ func (p *planner) wantRoutes(g *Group) {
 			gates[linkIP{family, via}] = way
 			p.gates = append(p.gates, way)
 		}
-		r := &wantedRoute{gate: way, key: key, src: src, onLink: !via.IsValid(), what: idGroup, why: why}
+		r := &wantedRoute{gate: way, key: key, src: src, onLink: !via.IsValid(), metrics: metrics, what: idGroup, why: why}
 		p.routes = append(p.routes, *r)
 		p.wanted[key] = r
 	}
@@ -64,12 +65,13 @@ func (p *planner) wantRoutes(g *Group) {
 			continue
 		}
 		src, ok := p.source(g, r, family)
-		key := routeKey{cmp.Or(r.Table, unix.RT_TABLE_MAIN), r.To.Masked(), r.Metric}
-		if family == 1 && key.metric == 0 {
-			key.metric = defaultMetric6
-		}
+		key := keyOfRoute(r)
 		if ok {
-			want(key, r.Via, src, "configured route")
+			why := "configured route"
+			if r.Adopted {
+				why = "adopted route"
+			}
+			want(key, r.Via, src, r.Metrics, why)
 		} else if _, taken := p.wanted[key]; !taken {
 			p.wanted[key] = nil // no source for it yet: what is there stays
 		}
@@ -79,7 +81,7 @@ func (p *planner) wantRoutes(g *Group) {
 		if a.Prefix.IsSingleIP() || ip.IsLinkLocalUnicast() || !p.present(ip) {
 			continue
 		}
-		want(connectedKey(a.Prefix), netip.Addr{}, ip, "connected route of the data subnet, from a data address")
+		want(connectedKey(a.Prefix), netip.Addr{}, ip, "", "connected route of the data subnet, from a data address")
 	}
 	for _, a := range g.Addresses { // no address of the subnet is there now: what is there stays
 		key := connectedKey(a.Prefix)
@@ -160,7 +162,7 @@ func (p *planner) setRoute(r *wantedRoute) {
 	if n := p.m.nexthops[id]; len(n.Hops) == 0 || n.Protocol != Protocol {
 		return
 	}
-	want := HostRoute{Table: r.key.table, Protocol: Protocol, Metric: r.key.metric, To: r.key.to, Src: r.src, NHID: id}
+	want := HostRoute{Table: r.key.table, Protocol: Protocol, Metric: r.key.metric, To: r.key.to, Src: r.src, NHID: id, Metrics: r.metrics}
 	if r.onLink && r.gate.family == 0 {
 		want.Scope = unix.RT_SCOPE_LINK
 	}
@@ -175,7 +177,7 @@ func (p *planner) setRoute(r *wantedRoute) {
 		}
 	}
 	p.do(Op{Kind: SetRoute, Group: r.gate.group.Slot, ID: id, Prefix: r.key.to, Src: r.src,
-		Metric: r.key.metric, Table: r.key.table, OnLink: r.onLink, Protocol: Protocol, Why: r.why})
+		Metric: r.key.metric, Table: r.key.table, OnLink: r.onLink, Metrics: r.metrics, Protocol: Protocol, Why: r.why})
 }
 
 // replaceable says whether a route of ours may take the place of this one: ours, and those through
@@ -184,14 +186,8 @@ func (p *planner) replaceable(r HostRoute) bool {
 	if r.Protocol == Protocol {
 		return true
 	}
-	if _, member := p.members[r.Link]; !member || r.NHID != 0 {
-		return false
-	}
-	switch r.Protocol {
-	case unix.RTPROT_KERNEL, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP, unix.RTPROT_RA:
-		return true
-	}
-	return false
+	_, member := p.members[r.Link]
+	return member && r.NHID == 0 && !r.Special && (r.Protocol == unix.RTPROT_KERNEL || adopts(r.Protocol))
 }
 
 // deleteConnected takes the kernel's connected routes of members away where ours is in place: they
@@ -240,5 +236,5 @@ func (p *planner) deleteRoute(h HostRoute, why string) {
 
 // is says whether h is the wanted route.
 func (r *wantedRoute) is(h HostRoute) bool {
-	return h.Protocol == Protocol && h.Src == r.src && h.NHID == r.gate.id(r.what)
+	return h.Protocol == Protocol && h.Src == r.src && h.NHID == r.gate.id(r.what) && h.Metrics == r.metrics
 }

@@ -21,6 +21,7 @@ var kindNames = [...]string{
 	RestoreAddress:   "restore-address",
 	RestoreConnected: "restore-connected",
 	DeleteNeighbor:   "delete-neighbor",
+	RestoreRoute:     "restore-route",
 }
 
 // String is the step's name in history, events and logs. The zero Kind is an announcement, which

@@ -170,7 +170,12 @@ func parseRoute(b []byte) (r Route, ok bool, err error) {
 			if r.Hops, err = parseHops(a.data); err != nil {
 				return r, false, err
 			}
+		case unix.RTA_ENCAP, unix.RTA_FLOW, unix.RTA_TTL_PROPAGATE:
+			r.Special = true
+		case unix.RTA_PREF:
+			r.Special = r.Special || a.u8() != 0 // 0: medium, RFC 4191
 		case unix.RTA_METRICS:
+			r.Metrics = string(a.data)
 			m := attrs{rest: a.data}
 			for m.next() {
 				if m.typ == unix.RTAX_MTU {

@@ -88,6 +88,10 @@ type Route struct {
 	Hops []Hop
 	// MTU metric; 0: none.
 	MTU uint32
+	// Metrics are all of RTA_METRICS, the MTU too, as the kernel tells them; "": none.
+	Metrics string
+	// Special: it has something that no other field here tells (encapsulation, realms, a router preference).
+	Special bool
 	// Expires is the remaining lifetime of a route learnt from RA; Forever: none.
 	Expires time.Duration
 }

@@ -126,7 +126,8 @@ func sameRoute(a, b Route) bool {
 	}
 	return a.Table == b.Table && a.Dst == b.Dst && a.Metric == b.Metric && a.Protocol == b.Protocol &&
 		a.Scope == b.Scope && a.TOS == b.TOS && a.Flags == b.Flags && a.Src == b.Src &&
-		a.NexthopID == b.NexthopID && a.MTU == b.MTU && (a.Expires == Forever) == (b.Expires == Forever)
+		a.NexthopID == b.NexthopID && a.MTU == b.MTU &&
+		a.Metrics == b.Metrics && a.Special == b.Special && (a.Expires == Forever) == (b.Expires == Forever)
 }
 
 func sameNexthop(a, b Nexthop) bool {

@@ -31,6 +31,8 @@ var graph = []row{
 		"programs, their loader and how they are attached (clsact by netlink): no policy, so nothing of those who decide"},
 	{"pkg/group", nil, nil,
 		"what IPMP means, pure: it is tested by millions of events and read like the specification"},
+	{"pkg/check", nil, nil,
+		"what a host means for a configuration, pure: facts in, findings out; cmd/ipmpd reads the host"},
 	{"pkg/config", nil, []string{"github.com/goccy/go-yaml/..."},
 		"its structs stop there; cmd/ipmpd translates them"},
 	{"pkg/control", nil, []string{"golang.org/x/sys/...", "golang.org/x/sync/..."},
@@ -121,6 +123,7 @@ func TestFarImports(t *testing.T) {
 		{"pkg/control", "github.com/vishvananda/netlink", "the client runs without rights"},
 		{"pkg/group", "net", "no I/O (net/netip is none)"},
 		{"pkg/group", "os", "no I/O"},
+		{"pkg/check", "net", "no I/O (net/netip is none)"},
 		{"cmd/ipmpd", "testing", "the daemon has no code that only tests need"},
 		{"cmd/ipmpd", "github.com/stretchr/testify/require", "the daemon has no code that only tests need"},
 	}

@@ -33,6 +33,7 @@ type setup struct {
 	standby   string                       // name of the standby
 	addresses []netip.Prefix               // nil: the seed's
 	atHome    string                       // home of all addresses; "": as the contract spreads them
+	binary    string                       // "": program
 	config    string                       // in place of the one that the above makes
 	prepare   func(t *testing.T, s *scene) // before the daemon starts
 	ready     func(s *scene) (bool, error) // nil: all that is probed answers
@@ -104,6 +105,7 @@ type scene struct {
 	t      *testing.T
 	daemon *lab.Daemon
 	client *control.Client
+	arm    func() // of a fault; kill_test.go
 	seen   uint64 // newest history entry that was expected
 }
 
@@ -116,7 +118,11 @@ func stage(t *testing.T, c setup) *scene {
 		c.prepare(t, s)
 	}
 	var err error
-	s.daemon, err = s.Daemon(program, c.text(s.Lab))
+	binary := c.binary
+	if binary == "" {
+		binary = program
+	}
+	s.daemon, err = s.Daemon(binary, c.text(s.Lab))
 	require.NoError(t, err)
 	s.client = control.NewClient(s.daemon.Socket)
 	ready := s.ready
