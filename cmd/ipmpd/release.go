@@ -33,6 +33,7 @@ func (e *engine) release(name string) error {
 			staying = append(staying, u)
 		}
 	}
+	r.Routes = e.journal.Replaced()
 	b := wayBack(e.applier, r)
 	errs := []error{errorOf(b.failures)}
 	// Not before: whatever is planned without them takes theirs away, and puts nothing back.
@@ -58,6 +59,7 @@ func (e *engine) release(name string) error {
 	e.log.Info("released", "group", name, "steps", b.did)
 	if len(b.failures) == 0 {
 		e.undo.Forget(r)
+		e.journal.forgetRoutes(r)
 	}
 	if err := e.journal.SetUndo(e.undo); err != nil {
 		errs = append(errs, err)

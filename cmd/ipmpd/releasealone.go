@@ -60,7 +60,7 @@ func releaseAlone(g globals, group string, warn io.Writer) error {
 	err = a.release(r)
 	if lost && a.found {
 		fmt.Fprintf(warn, "ipmpd: warning: %s has nothing of this boot and network namespace; what bears ipmpd's mark was removed, "+
-			"but sysctls and addresses that had been on the host before could not be restored\n", g.State)
+			"but sysctls, routes and addresses that had been on the host before could not be restored\n", g.State)
 	}
 	return err
 }
@@ -85,6 +85,7 @@ func (a *alone) unknown(err error, g globals, lost bool) error {
 }
 
 func (a *alone) release(r addr.Released) error {
+	r.Routes = a.journal.Replaced()
 	b := wayBack(a.applier, r)
 	a.found = b.did > 0
 	errs := []error{errorOf(b.failures)}
@@ -96,6 +97,7 @@ func (a *alone) release(r addr.Released) error {
 	}
 	if len(b.failures) == 0 {
 		a.undo.Forget(r)
+		a.journal.forgetRoutes(r)
 	}
 	if r.All {
 		errs = append(errs, a.detachAll(&b.before))

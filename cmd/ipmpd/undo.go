@@ -112,7 +112,7 @@ func (e *engine) dropFormer(former []addr.UndoGroup) {
 		return
 	}
 	e.log.Info("the file no longer names all that a former run has worked with", "interfaces", len(gone.Members), "addresses", len(gone.Addresses))
-	r := addr.Released{Undo: &e.undo, Groups: []addr.UndoGroup{gone}, Now: boottime()}
+	r := addr.Released{Undo: &e.undo, Groups: []addr.UndoGroup{gone}, Now: boottime(), Routes: e.journal.Replaced()}
 	back := wayBack(e.applier, r)
 	if err := errorOf(back.failures); err != nil {
 		e.log.Warn("not all of it was put back", "error", err)
@@ -120,6 +120,7 @@ func (e *engine) dropFormer(former []addr.UndoGroup) {
 	}
 	e.warnIf(errors.Join(detachFilters(gone.Members), detachPinned(e.objects.PinPath(), gone.Members)))
 	e.undo.Forget(r)
+	e.journal.forgetRoutes(r)
 	e.saveUndo()
 	e.announceArrived(back)
 }

@@ -27,7 +27,7 @@ const (
 	releasePause = 50 * time.Millisecond
 )
 
-// chosen is what a release of a group is about, of all with "". An *control.Error says that there is
+// chosen is what a release of a group is about, of all with "", but for its routes. An *control.Error says that there is
 // no such group; one that was released is nothing to do.
 func chosen(u *addr.Undo, name string) (addr.Released, error) {
 	r := addr.Released{Undo: u, All: name == "", Now: boottime()}

@@ -202,6 +202,8 @@ func (k *kernel) shell(op Op) string {
 			s += " noprefixroute"
 		}
 		return s
+	case RestoreRoute:
+		return "ip route replace " + k.route(op.Was)
 	case DeleteNeighbor:
 		return fmt.Sprintf("ip neigh del %s dev %s", op.IP, op.LinkName)
 	}

@@ -16,6 +16,8 @@ type Released struct {
 	Undo *Undo
 	// Groups that go.
 	Groups []UndoGroup
+	// Routes of others, as Replaced told of them when ours took their places.
+	Routes []HostRoute
 	// All: no group stays, so everything of ours goes, whether a group is known for it or not.
 	All bool
 	// Now is CLOCK_BOOTTIME in ns.
@@ -32,8 +34,8 @@ type Released struct {
 func Release(r Released, o Observed) []Op {
 	p := &releaser{planner: planner{m: newModel(&o)}, of: newScope(&r), Released: r, lent: make(map[string]string)}
 	p.bringBack()
-	p.restoreRoutes()
 	p.restoreConnected()
+	p.restoreRoutes()
 	p.deleteRoutes()
 	p.deleteAddresses()
 	p.restoreConnected() // of what others have and the kernel made the primary one
@@ -96,8 +98,29 @@ func (s *scope) sysctl(f FoundSysctl) bool {
 	return s.link(f.Link)
 }
 
-// restoreRoutes is where routes that ours took the place of are put back, before ours go.
-func (p *releaser) restoreRoutes() {}
+// restoreRoutes puts routes of others back that ours took the place of, before ours go. The kernel's
+// come with their addresses. Where somebody else has a route by now, his stays; and one whose source or
+// interface is gone has nowhere to come back to.
+func (p *releaser) restoreRoutes() {
+	for _, h := range p.Routes {
+		l := p.m.links[h.Link]
+		list := p.m.routes[keyOf(h)]
+		at := p.m.replaced(keyOf(h))
+		switch {
+		case h.Protocol == unix.RTPROT_KERNEL, !p.of.link(h.Link), !l.Up, slices.Contains(list, h),
+			at >= 0 && list[at].Protocol != Protocol, h.Src.IsValid() && !p.m.source(h.Src):
+			continue
+		}
+		p.do(Op{Kind: RestoreRoute, Link: h.Link, LinkName: l.Name, Prefix: h.To, Src: h.Src, Gateway: h.Via, Metric: h.Metric,
+			Table: h.Table, Protocol: int(h.Protocol), Was: h, Why: "it was there before ours"})
+	}
+}
+
+// Undone says whether a release was about a route of others.
+func (r Released) Undone(link int) bool {
+	s := newScope(&r)
+	return s.link(link)
+}
 
 // deleteRoutes takes our routes away, in all tables.
 func (p *releaser) deleteRoutes() {

@@ -389,3 +389,39 @@ func found(d Desired, k *kernel) (list []string) {
 	}
 	return list
 }
+
+// Routes of others come back in place of ours, unless somebody has another one there by now.
+func TestReleaseRoutes(t *testing.T) {
+	static := HostRoute{Table: 254, To: prefix("0.0.0.0/0"), Link: 2, Via: netip.MustParseAddr("192.0.2.1"), Protocol: unix.RTPROT_STATIC}
+	for _, row := range []struct {
+		name string
+		do   func(k *kernel, routes []HostRoute)
+		want bool
+	}{
+		{"as it was", func(*kernel, []HostRoute) {}, true},
+		{"another one is there", func(k *kernel, _ []HostRoute) {
+			bird := static
+			bird.Protocol = unix.RTPROT_BIRD
+			k.routes[keyOf(static)] = []HostRoute{bird}
+		}, false},
+		{"its source is gone", func(_ *kernel, routes []HostRoute) { routes[0].Src = netip.MustParseAddr("192.0.2.200") }, false},
+		{"its interface is down", func(k *kernel, _ []HostRoute) { k.list[1].Up = false; k.links[2] = k.list[1] }, false},
+	} {
+		d, k := pair()
+		k.insertRoute(static)
+		before := k.String()
+		o := k.observed()
+		ops := Plan(d, o)
+		routes := Replaced(ops, &o)
+		require.Equal(t, []HostRoute{static}, routes)
+		u := Undo{}
+		u.Record(d, o, ops, 0)
+		k.run(t, ops)
+		row.do(k, routes)
+		u.Groups = undoGroups(d)
+		got := k.run(t, Release(Released{Undo: &u, Groups: u.Groups, All: true, Routes: routes}, k.observed()))
+		require.Equal(t, row.want, strings.Contains(got, "ip route replace default dev hme0 proto 4"), "%s:\n%s", row.name, got)
+		require.Equal(t, row.want, before == k.String(), row.name)
+		require.Empty(t, Release(Released{Undo: &u, Groups: u.Groups, All: true, Routes: routes}, k.observed()), "twice")
+	}
+}

@@ -288,6 +288,12 @@ func TestReleaseAdopted(t *testing.T) {
 						"ip addr add 192.0.2.12/24 dev hme1 metric 50",
 						"ip addr add 2001:db8::10/64 dev hme0 valid_lft 5000 preferred_lft 4000",
 						"ip addr add 2001:db8::12/64 dev hme1 nodad",
+						"ip route add 203.0.113.0/24 via 192.0.2.1 dev hme0 mtu 1400",
+						"ip route add 203.0.113.0/24 via 192.0.2.1 dev hme1 metric 9 src 192.0.2.12",
+						"ip route add default via 192.0.2.1 dev hme0 proto dhcp src 192.0.2.10 metric 100",
+						"ip route add 192.0.2.200/32 dev hme1 proto static",
+						"ip -6 route add 2001:db8:7::/64 via 2001:db8::1 dev hme0",
+						"ip -6 route add default via fe80::1 dev hme1 metric 77",
 					} {
 						s.command(c)
 					}
@@ -343,7 +349,7 @@ func TestReleaseWithoutState(t *testing.T) {
 	_, err := s.daemon.Run(s.context(), "release", "unrealgrp1", "--state", s.daemon.State)
 	require.ErrorContains(t, err, "does not say which group is whose; release all of them with `ipmpd release`")
 	stderr := s.stderr("release", "--state", s.daemon.State)
-	require.Contains(t, stderr, "sysctls and addresses that had been on the host before could not be restored")
+	require.Contains(t, stderr, "sysctls, routes and addresses that had been on the host before could not be restored")
 	is := s.look()
 	for _, sysctls := range []string{"/proc/sys/net/ipv4", "/proc/sys/net/ipv6"} {
 		require.NotEqual(t, was[sysctls], is[sysctls])
