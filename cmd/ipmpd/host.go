@@ -23,7 +23,9 @@ func (e *engine) hostChanged() {
 	if replan {
 		e.updateProbing()
 	}
-	e.adopt(s)
+	// A route that was heard of and not listed yet would be adopted too late: ours took its place.
+	e.sync()
+	e.adopt(e.watcher.Snapshot())
 	e.apply()
 	e.prepareAll()
 }
