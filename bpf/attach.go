@@ -45,7 +45,10 @@ type hook interface {
 // replaces their programs in place, so that no packet passes without them.
 func (o *Objects) Attach(ifindex int, mode Mode) (*Attachment, error) {
 	a := &Attachment{Mode: mode, Ifindex: ifindex}
-	var err error
+	err := o.repin()
+	if err != nil {
+		return nil, err
+	}
 	// The kernel refuses the one kind of XDP while the other is there; all other kinds overlap, so
 	// that no packet passes without us.
 	switch mode {
@@ -143,18 +146,7 @@ func (o *Objects) dropPins(ifindex int, name string) error {
 	if o.pins == "" {
 		return nil
 	}
-	path := o.pinOf(name, ifindex)
-	l, err := link.LoadPinnedLink(path, nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open pinned link %s: %w", path, err)
-	}
-	if err := (bpfLink{link: l, pin: path}).detach(); err != nil {
-		return fmt.Errorf("remove pinned link %s: %w", path, err)
-	}
-	return nil
+	return dropPin(o.pinOf(name, ifindex))
 }
 
 // AttachAuto attaches by tcx, or by clsact before kernel 6.6.

@@ -15,6 +15,7 @@ import (
 const (
 	clsactPriority = 49213
 	clsactHandle   = 0x1b0d
+	clsactName     = "ipmpd"
 )
 
 // clsactFilter is a hook on kernels before 6.6: a direct-action filter of the clsact qdisc. It has
@@ -30,13 +31,8 @@ func (o *Objects) clsact(ifindex int, ingress bool) (hook, error) {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
 	defer h.Close()
-	qdisc := &netlink.GenericQdisc{
-		QdiscAttrs: netlink.QdiscAttrs{
-			LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
-		QdiscType: "clsact",
-	}
 	// Somebody else's clsact serves as well.
-	if err := h.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := h.QdiscAdd(clsactQdisc(ifindex)); err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("add clsact qdisc: %w", err)
 	}
 	f := clsactFilter{ifindex: ifindex, parent: netlink.HANDLE_MIN_EGRESS}
@@ -50,12 +46,20 @@ func (o *Objects) clsact(ifindex int, ingress bool) (hook, error) {
 	return f, nil
 }
 
+func clsactQdisc(ifindex int) *netlink.GenericQdisc {
+	return &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{
+			LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType: "clsact",
+	}
+}
+
 func (f clsactFilter) filter() *netlink.BpfFilter {
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
 			LinkIndex: f.ifindex, Parent: f.parent, Handle: clsactHandle,
 			Priority: clsactPriority, Protocol: unix.ETH_P_ALL},
-		Name:         "ipmpd",
+		Name:         clsactName,
 		DirectAction: true,
 	}
 }

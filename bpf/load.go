@@ -41,6 +41,7 @@ type Objects struct {
 	insts    []Instance
 	tracks   []Track
 	pins     string
+	unpinned bool
 }
 
 // timerMap is where bpf_timers live; it exists in one of the two objects only.
@@ -106,7 +107,7 @@ func load(spec func() (*ebpf.CollectionSpec, error), opt Options, timer bool) (*
 		o.Close()
 		return nil, err
 	}
-	if err := o.pin(); err != nil {
+	if err := o.pin(o.Adopted); err != nil {
 		o.Close()
 		return nil, err
 	}
@@ -152,7 +153,7 @@ func openPins(cs *ebpf.CollectionSpec, dir string) (map[string]*ebpf.Map, error)
 }
 
 // pin pins the maps of a fresh start; adopted ones are pinned already.
-func (o *Objects) pin() error {
+func (o *Objects) pin(adopted bool) error {
 	if o.pins == "" {
 		return nil
 	}
@@ -162,7 +163,7 @@ func (o *Objects) pin() error {
 			continue
 		}
 		if _, err := os.Stat(path); err == nil {
-			if o.Adopted {
+			if adopted {
 				continue
 			}
 			// A map of another layout, which nothing will use again.
@@ -174,7 +175,7 @@ func (o *Objects) pin() error {
 			return fmt.Errorf("pin map %s: %w", name, err)
 		}
 	}
-	if o.Adopted {
+	if adopted {
 		return nil
 	}
 	if err := os.Remove(layoutFile(o.pins)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -4,10 +4,12 @@ package main
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/config"
 	"github.com/ipmpd/ipmpd/pkg/group"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
@@ -17,8 +19,8 @@ import (
 // go; probes are not waited for (contract section 2, "start").
 func (e *engine) begin(cfg *config.Config) {
 	s := e.watcher.Snapshot()
-	former := e.found(cfg.Groups, s)
-	places := former.allot(cfg.Groups)
+	seats := e.found(cfg.Groups, s)
+	places := seats.allot(cfg.Groups)
 	for i := range cfg.Groups {
 		u := newUnit(&cfg.Groups[i], places)
 		for _, m := range u.members {
@@ -50,6 +52,10 @@ func (e *engine) begin(cfg *config.Config) {
 		e.publish(u)
 	}
 	e.updateProbing()
+	former := slices.Clone(e.undo.Groups)
+	e.undo.Groups = slices.DeleteFunc(slices.Clone(former), func(g addr.UndoGroup) bool { return g.Released })
+	e.noteGroups()
+	e.dropFormer(former)
 	if e.objects.Adopted {
 		// The former run's programs are at work: a failover that its end interrupted is finished first.
 		e.apply()
@@ -63,7 +69,7 @@ func (e *engine) begin(cfg *config.Config) {
 		}
 	}
 	e.apply()
-	e.strip(former, places, s)
+	e.strip(seats, places, s)
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	for _, u := range e.units {

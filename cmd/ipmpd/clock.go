@@ -16,6 +16,13 @@ func monotonic() int64 {
 	return ts.Nano()
 }
 
+// boottime is CLOCK_BOOTTIME in ns, which goes on while the machine sleeps.
+func boottime() int64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return ts.Nano()
+}
+
 // wall is the wall-clock time of a monotonic stamp.
 func wall(stamp int64) time.Time {
 	return time.Now().Add(-time.Duration(monotonic() - stamp))

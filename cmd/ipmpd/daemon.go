@@ -123,6 +123,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		watcher: d.watcher, prober: d.prober, questions: d.question,
 		icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
+	d.engine.undo = d.engine.journal.Undo()
 	return d, nil
 }
 
@@ -207,6 +208,10 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	err := g.Wait()
 	notify.Stopping()
+	if errors.Is(err, errReleased) {
+		d.log.Info("stopped; everything is released")
+		return nil
+	}
 	d.log.Info("stopped; addresses, routes and programs stay", "error", err)
 	return err
 }

@@ -62,6 +62,8 @@ type engine struct {
 	applied addr.Desired
 	// synced is the context for looking at the host anew; nil before the watcher runs.
 	synced context.Context
+	// former are the groups before the last reload, until those who left are let go.
+	former []addr.UndoGroup
 
 	retryAt     time.Time
 	unhurriedAt int64 // CLOCK_MONOTONIC ns
@@ -81,6 +83,11 @@ type engine struct {
 	carriers [bpf.Members]atomic.Uint32   // last known, by member number
 
 	lastStatus atomic.Pointer[control.Status]
+
+	// undo is what the host was before, as the journal has it on the disk.
+	undo addr.Undo
+	// released: everything is, and the loop ends.
+	released bool
 
 	alive atomic.Int64 // CLOCK_MONOTONIC ns of the last turn of the loop
 	quiet bool         // the last plan was complete
@@ -126,7 +133,9 @@ func (e *engine) run(ctx context.Context) error {
 			e.dismissAll()
 			return nil
 		case ev := <-e.events:
-			e.handle(ev)
+			if e.handle(ev); e.released {
+				return errReleased
+			}
 		case <-e.watcher.Changes():
 			// Changes come in crowds, not least those that we make ourselves.
 			if changes == nil {

@@ -23,7 +23,9 @@ func (e *engine) hostChanged() {
 	if replan {
 		e.updateProbing()
 	}
-	e.adopt(s)
+	// A route that was heard of and not listed yet would be adopted too late: ours took its place.
+	e.sync()
+	e.adopt(e.watcher.Snapshot())
 	e.apply()
 	e.prepareAll()
 }
@@ -69,6 +71,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 		return
 	}
 	m.linkAt = monotonic()
+	e.noteGroups()
 	e.attach(u, m)
 	e.step(u, group.PresenceChanged{Member: m.index, Exists: true}, nil)
 	e.step(u, group.LinkChanged{Member: m.index, Link: m.link}, nil)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/control"
 )
 
@@ -24,16 +25,16 @@ const (
 	retryWrite = 5 * time.Second
 )
 
-// journal is what the daemon remembers over restarts: its history, and what the operator has taken
-// out of service.
-// Writing to the file is Run's work, so Add and Update never wait for a disk.
+// journal is what the daemon remembers over restarts: its history, what the operator has taken out
+// of service, and what the host was before.
+// Writing to the file is Run's work, so Add and Update never wait for a disk; SetUndo does.
 // All methods may be called concurrently.
 type journal struct {
 	path  string
 	log   *slog.Logger
 	dirty chan struct{}
 
-	writing  sync.Mutex // of the file; taken before mu
+	writing  sync.Mutex // the file; taken before mu
 	mu       sync.Mutex
 	state    State
 	reserved uint64 // the next_id of the file
@@ -44,10 +45,7 @@ type journal struct {
 // both are logged.
 func openJournal(path string, log *slog.Logger) *journal {
 	j := &journal{path: path, log: log, dirty: make(chan struct{}, 1), state: loadState(path, log)}
-	if boot := bootID(); boot == "" || boot != j.state.Boot {
-		j.state.Boot, j.state.Offline = boot, nil
-		j.state.Known, j.state.Adopted, j.state.Replaced = nil, nil, nil
-	}
+	j.state.here()
 	j.reserve()
 	j.touch() // the first write makes the reservation good
 	return j
@@ -122,6 +120,29 @@ func (j *journal) Offline(ifname string) bool {
 	return slices.Contains(j.state.Offline, ifname)
 }
 
+// Undo returns what the host was before. It is the caller's to change.
+func (j *journal) Undo() addr.Undo {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.state.Undo.Clone()
+}
+
+// SetUndo remembers what the host was before, and returns when that is on the disk.
+func (j *journal) SetUndo(u addr.Undo) error {
+	u = u.Clone()
+	j.mu.Lock()
+	j.state.Undo = u
+	j.mu.Unlock()
+	return j.write(false)
+}
+
+// write the file as of now, so that no older state replaces a newer one.
+func (j *journal) write(exact bool) error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return writeState(j.path, j.snapshot(exact))
+}
+
 // History returns the entries, newest last. They are the caller's to read,
 // and do not change.
 func (j *journal) History() []control.HistoryEntry {
@@ -140,13 +161,6 @@ func (j *journal) snapshot(exact bool) State {
 		s.NextID = j.reserved
 	}
 	return s
-}
-
-// write the file now, one writer at a time.
-func (j *journal) write(exact bool) error {
-	j.writing.Lock()
-	defer j.writing.Unlock()
-	return writeState(j.path, j.snapshot(exact))
 }
 
 // Run writes the file after every change, until ctx ends, and once more then.

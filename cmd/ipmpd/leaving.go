@@ -60,6 +60,9 @@ func (e *engine) dismiss(now time.Time) {
 	if waiting {
 		return
 	}
+	if len(e.leaving) == 0 {
+		e.restoreFormer()
+	}
 	for _, f := range e.afterwards {
 		f()
 	}
@@ -73,6 +76,15 @@ func (e *engine) dismissAll() {
 		e.letGo(d.m)
 	}
 	e.leaving = nil
+	e.restoreFormer()
+}
+
+// restoreFormer puts back what was found of interfaces and addresses that have left.
+func (e *engine) restoreFormer() {
+	if e.former != nil {
+		e.dropFormer(e.former)
+		e.former = nil
+	}
 }
 
 // overtaken: the last apply was given up for a failover.

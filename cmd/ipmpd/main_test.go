@@ -126,6 +126,7 @@ func TestExitCodes(t *testing.T) {
 		{"offline", 2, "ipmpd: offline: an argument is missing; usage: ipmpd offline IF [--force]"},
 		{"online", 2, "ipmpd: online: an argument is missing; usage"},
 		{"offline a b", 2, "ipmpd: offline: unexpected argument"},
+		{"release a b", 2, "ipmpd: release: unexpected argument \"b\""},
 		{"online a --force", 2, "ipmpd: unknown flag: --force"},
 		{"history x", 2, `ipmpd: history: "x" is no id; the ids are`},
 		{"history -1", 2, "ipmpd: unknown shorthand flag"},
@@ -148,7 +149,6 @@ func TestExitCodes(t *testing.T) {
 		{"--socket /nonexistent/s status", 1, "ipmpd: no daemon at /nonexistent/s; start it"},
 		{"status --socket /nonexistent/s", 1, "ipmpd: no daemon at /nonexistent/s; start it"},
 
-		{"release g", 1, "ipmpd: release is not built yet;"},
 		{"import --root /x", 1, "ipmpd: import is not built yet;"},
 		{"calibrate a b --target c", 1, "ipmpd: calibrate is not built yet;"},
 		{"stat -an -o x", 1, "ipmpd: stat is not built yet;"},
@@ -184,7 +184,7 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 	code, stdout, stderr := ipmpd("--help")
 	require.Zero(t, code)
 	require.Empty(t, stderr)
-	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "reload", "version"} {
+	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "reload", "release", "version"} {
 		require.Regexp(t, `(?m)^  `+name+` +\S`, stdout)
 	}
 }

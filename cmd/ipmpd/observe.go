@@ -3,6 +3,8 @@
 package main
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ipmpd/ipmpd/pkg/addr"
@@ -11,13 +13,26 @@ import (
 
 // observed translates what pkg/netstate saw for pkg/addr; sysctls are read as the plan needs them.
 func observed(s *netstate.Snapshot, d addr.Desired) addr.Observed {
+	o := translated(s)
+	o.Sysctls = netstate.Sysctls(addr.SysctlKeys(d))
+	return o
+}
+
+// observedFor is the same for a release.
+func observedFor(s *netstate.Snapshot, u *addr.Undo) addr.Observed {
+	o := translated(s)
+	o.Sysctls = netstate.Sysctls(addr.ReleaseKeys(u, o.Links))
+	return o
+}
+
+// translated is all but the sysctls.
+func translated(s *netstate.Snapshot) addr.Observed {
 	o := addr.Observed{
 		Links:     make([]addr.HostLink, 0, len(s.Links)),
 		Addresses: make([]addr.HostAddress, 0, len(s.Addresses)),
 		Routes:    make([]addr.HostRoute, 0, len(s.Routes)),
 		Nexthops:  make([]addr.HostNexthop, 0, len(s.Nexthops)),
 		Neighbors: make([]addr.HostNeighbor, 0, len(s.Neighbors)),
-		Sysctls:   netstate.Sysctls(addr.SysctlKeys(d)),
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
@@ -26,7 +41,9 @@ func observed(s *netstate.Snapshot, d addr.Desired) addr.Observed {
 	for i := range s.Addresses {
 		a := &s.Addresses[i]
 		o.Addresses = append(o.Addresses, addr.HostAddress{
-			Link: a.Link, Prefix: a.Prefix, Flags: a.Flags, Proto: a.Protocol})
+			Link: a.Link, Prefix: a.Prefix, Flags: a.Flags, Proto: a.Protocol, Form: addr.AddressForm{
+				Scope: a.Scope, Label: a.Label, Peer: a.Peer, Broadcast: a.Broadcast, Metric: a.Metric,
+				Preferred: limited(a.Preferred), Valid: limited(a.Valid)}})
 	}
 	for i := range s.Routes {
 		o.Routes = append(o.Routes, hostRoute(&s.Routes[i]))
@@ -38,9 +55,17 @@ func observed(s *netstate.Snapshot, d addr.Desired) addr.Observed {
 	}
 	for i := range s.Neighbors {
 		n := &s.Neighbors[i]
-		o.Neighbors = append(o.Neighbors, addr.HostNeighbor{Link: n.Link, IP: n.IP, MAC: n.MAC, State: n.State})
+		o.Neighbors = append(o.Neighbors, addr.HostNeighbor{Link: n.Link, IP: n.IP, MAC: n.MAC, State: n.State, Protocol: n.Protocol})
 	}
 	return o
+}
+
+// limited is a lifetime for pkg/addr, where 0 is for ever.
+func limited(d time.Duration) time.Duration {
+	if d == netstate.Forever {
+		return 0
+	}
+	return d
 }
 
 func hostRoute(r *netstate.Route) addr.HostRoute {

@@ -27,6 +27,10 @@ type pendingOnline struct {
 
 // command carries out an operator's word.
 func (e *engine) command(c *command) {
+	if c.Verb == control.Release {
+		c.done <- e.release(c.Group)
+		return
+	}
 	u, m := e.findName(c.Interface)
 	if m == nil {
 		c.done <- control.NotFound(fmt.Sprintf("%s is in no group", c.Interface), "see `ipmpd status`")

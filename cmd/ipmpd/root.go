@@ -52,7 +52,7 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().String("socket", socket, "control `PATH` of the daemon (environment IPMPD_SOCKET)")
 	root.PersistentFlags().String("state", "", "state `FILE` of the daemon (default: the socket's path with .state)")
 	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newWatchCommand(),
-		newHistoryCommand(), newOfflineCommand(), newOnlineCommand(), newReloadCommand(), newVersionCommand())
+		newHistoryCommand(), newOfflineCommand(), newOnlineCommand(), newReloadCommand(), newReleaseCommand(), newVersionCommand())
 	root.AddCommand(notBuiltCommands()...)
 	return root
 }

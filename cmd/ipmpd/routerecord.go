@@ -69,3 +69,28 @@ type replacedPlace struct {
 func (r replacedRoute) place() replacedPlace {
 	return replacedPlace{r.Interface, r.Index, r.To, r.Metric, r.Table}
 }
+
+// Replaced are the routes of others that ours took the place of.
+func (j *journal) Replaced() (out []addr.HostRoute) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range j.state.Replaced {
+		if r.To.IsValid() {
+			out = append(out, addr.HostRoute{Link: r.Index, To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table,
+				Protocol: r.Protocol, Scope: r.Scope, Flags: r.Flags, Metrics: string(r.Metrics)})
+		}
+	}
+	return out
+}
+
+// forgetRoutes of what is released; the caller writes the file.
+func (j *journal) forgetRoutes(r addr.Released) {
+	gone := func(group string) bool {
+		return r.All || slices.ContainsFunc(r.Groups, func(g addr.UndoGroup) bool { return g.Name == group })
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.state.Known = slices.DeleteFunc(slices.Clone(j.state.Known), gone)
+	j.state.Adopted = slices.DeleteFunc(slices.Clone(j.state.Adopted), func(a adoptedRoute) bool { return gone(a.Group) })
+	j.state.Replaced = slices.DeleteFunc(slices.Clone(j.state.Replaced), func(p replacedRoute) bool { return r.Undone(p.Index) })
+}

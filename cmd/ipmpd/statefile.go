@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/control"
 )
 
@@ -34,11 +35,40 @@ type State struct {
 	// Offline are the interfaces that were offline in the boot that Boot names: a reboot ends it.
 	Boot    string               `json:"boot"`
 	Offline control.List[string] `json:"offline"`
+	// Undo is what the host was before us, in that boot and in the network namespace that NetNS names.
+	NetNS uint64    `json:"netns"`
+	Undo  addr.Undo `json:"undo"`
 	// Adopted routes follow their groups, Replaced are those of others that ours took the place of;
 	// of this boot too. Known are the groups whose routes were looked for.
 	Known    control.List[string]        `json:"known,omitempty"`
 	Adopted  control.List[adoptedRoute]  `json:"adopted,omitempty"`
 	Replaced control.List[replacedRoute] `json:"replaced,omitempty"`
+}
+
+// here drops what belongs to another boot, which has reset the host, or to another network namespace.
+func (s *State) here() {
+	if boot := bootID(); boot == "" || boot != s.Boot {
+		s.Boot, s.Offline, s.NetNS = boot, nil, 0
+	}
+	if ns := netnsID(); ns == 0 || ns != s.NetNS {
+		s.NetNS, s.Undo = ns, addr.Undo{}
+		s.Known, s.Adopted, s.Replaced = nil, nil, nil
+	}
+}
+
+// netnsID names the network namespace of the calling thread, as none before it in this boot; 0 where
+// it cannot be known. Inode numbers come back.
+func netnsID() uint64 {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0
+	}
+	return cookie
 }
 
 // bootID names this boot of the machine; nothing where it cannot be known.

@@ -109,17 +109,24 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 	return failures
 }
 
+// sync makes the next snapshot have everything that has happened so far.
+func (e *engine) sync() {
+	if e.synced == nil {
+		return
+	}
+	if err := e.watcher.Sync(e.synced); err != nil {
+		e.log.Debug("the host was not looked at anew", "error", err)
+	}
+}
+
 // apply makes the host what is wanted of it; what fails is tried again later. A batch that fired
 // while the engine worked is news that the engine has not had yet: it waits for that.
 func (e *engine) apply() []addr.Failure {
-	if e.synced != nil {
-		if err := e.watcher.Sync(e.synced); err != nil {
-			e.log.Debug("the host was not looked at anew", "error", err)
-		}
-	}
+	e.sync()
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	ops := addr.Plan(d, o)
+	e.remember(d, o, ops)
 	e.recordReplaced(ops, &o)
 	ops = append(ops, addr.Memberships(e.applied, d)...)
 	for i := range ops {

@@ -228,6 +228,12 @@ func (e *engine) Command(ctx context.Context, c control.Command) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+	}
+	// The answer to a release comes together with the end of everything.
+	select {
+	case err := <-done:
+		return err
+	default:
 		return ctx.Err()
 	}
 }

@@ -165,7 +165,8 @@ func keepStranded(ops []Op, failures []Failure) (rest []Op, all []Failure) {
 
 func stranded(op *Op, failures []Failure) bool {
 	return op.Kind == DeleteAddress && slices.ContainsFunc(failures, func(f Failure) bool {
-		return f.Op.Kind == AddAddress && f.Op.Prefix.Addr() == op.Prefix.Addr() && f.Op.Link != op.Link
+		added := f.Op.Kind == AddAddress || f.Op.Kind == RestoreAddress
+		return added && f.Op.Prefix.Addr() == op.Prefix.Addr() && f.Op.Link != op.Link
 	})
 }
 
@@ -244,6 +245,8 @@ func satisfied(k Kind, err error) bool {
 			errno == unix.EINVAL && strings.Contains(err.Error(), "Nexthop id does not exist")
 	case DeleteNexthop:
 		return errno == unix.ENOENT
+	case DeleteNeighbor:
+		return errno == unix.ENOENT || errno == unix.ENODEV
 	default:
 		return errno == unix.EEXIST
 	}

@@ -40,8 +40,14 @@ func Encode(buf []byte, op *Op) ([]byte, error) {
 		m.u32(0)
 		m.attr32(unix.NHA_ID, op.ID)
 		m.end()
+	case DeleteNeighbor:
+		err = m.deleteNeighbor(op)
 	case AddAddress, DeleteAddress:
 		err = m.address(op)
+	case RestoreAddress:
+		err = m.restoreAddress(op)
+	case RestoreConnected:
+		err = m.restoreConnected(op)
 	case SetRoute, DeleteRoute:
 		err = m.route(op)
 	case RestoreRoute:

@@ -80,19 +80,7 @@ func (k *kernel) addForeign(name, prefix string, flags uint32, proto uint8) {
 		return
 	}
 	k.addAddress(HostAddress{Link: link, Prefix: p, Flags: flags | unix.IFA_F_PERMANENT, Proto: proto})
-	a := k.addrs[k.find(link, p)]
-	if flags&unix.IFA_F_NOPREFIXROUTE != 0 || a.Flags&unix.IFA_F_SECONDARY != 0 || p.IsSingleIP() {
-		return
-	}
-	r := HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_KERNEL, To: p.Masked(), Link: link}
-	if p.Addr().Is4() {
-		r.Scope, r.Src = unix.RT_SCOPE_LINK, p.Addr()
-	} else {
-		r.Metric = 256
-	}
-	if !slices.Contains(k.routes[keyOf(r)], r) {
-		k.insertRoute(r)
-	}
+	k.addPrefixRoute(k.addrs[k.find(link, p)])
 }
 
 // String is the host, but for lo and link-local addresses, as sorted `ip addr`, `ip route` and
@@ -208,13 +196,26 @@ func (k *kernel) shell(op Op) string {
 		return s
 	case DeleteAddress:
 		return fmt.Sprintf("ip addr del %s dev %s", op.Prefix, op.LinkName)
+	case RestoreAddress:
+		s := fmt.Sprintf("ip addr add %s dev %s proto %d", op.Prefix, op.LinkName, op.Protocol)
+		if op.Flags&unix.IFA_F_NOPREFIXROUTE != 0 {
+			s += " noprefixroute"
+		}
+		return s
+	case RestoreRoute:
+		return "ip route replace " + k.route(op.Was)
+	case DeleteNeighbor:
+		return fmt.Sprintf("ip neigh del %s dev %s", op.IP, op.LinkName)
 	}
 	r := HostRoute{Protocol: uint8(op.Protocol), Metric: op.Metric, To: op.Prefix, Src: op.Src, NHID: op.ID, Link: op.Link}
 	if op.OnLink && op.Prefix.Addr().Is4() {
 		r.Scope = unix.RT_SCOPE_LINK
 	}
-	if op.Kind == SetRoute {
+	switch op.Kind {
+	case SetRoute:
 		return "ip route replace " + k.route(r)
+	case RestoreConnected:
+		return "ip route append " + k.route(r)
 	}
 	return "ip route del " + k.route(r)
 }

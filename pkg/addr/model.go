@@ -20,6 +20,8 @@ type model struct {
 	// addrs in the kernel's order; one that is gone has Link 0.
 	addrs []HostAddress
 	at    map[linkPrefix]int
+	// listed are those that were there at first.
+	listed int
 	// byIP are indexes into addrs, of all links.
 	byIP map[netip.Addr][]int
 	// bySubnet are indexes into addrs by link and masked prefix; the first that is alive is the
@@ -72,6 +74,7 @@ func newModel(o *Observed) *model {
 	for _, a := range o.Addresses {
 		m.addAddress(a)
 	}
+	m.listed = len(m.addrs)
 	for _, r := range o.Routes {
 		if r.NHID != 0 { // the kernel tells its hops too
 			r.Via, r.Link, r.Flags, r.Special = netip.Addr{}, 0, 0, false
@@ -90,8 +93,13 @@ func newModel(o *Observed) *model {
 // observed is the way back. Links are not changed by operations.
 func (m *model) observed(links []HostLink) Observed {
 	o := Observed{Links: links, Sysctls: m.sysctls}
-	for _, a := range m.addrs {
-		if a.Link != 0 {
+	for i, a := range slices.Backward(m.addrs) {
+		if a.Link != 0 && i >= m.listed && a.Prefix.Addr().Is6() {
+			o.Addresses = append(o.Addresses, a)
+		}
+	}
+	for i, a := range m.addrs {
+		if a.Link != 0 && (i < m.listed || a.Prefix.Addr().Is4()) {
 			o.Addresses = append(o.Addresses, a)
 		}
 	}
@@ -104,10 +112,14 @@ func (m *model) observed(links []HostLink) Observed {
 	for _, n := range m.neighbors {
 		o.Neighbors = append(o.Neighbors, n)
 	}
-	slices.SortFunc(o.Neighbors, func(a, b HostNeighbor) int {
+	sortNeighbors(o.Neighbors)
+	return o
+}
+
+func sortNeighbors(list []HostNeighbor) {
+	slices.SortFunc(list, func(a, b HostNeighbor) int {
 		return cmp.Or(cmp.Compare(a.Link, b.Link), a.IP.Compare(b.IP))
 	})
-	return o
 }
 
 // With returns the host as it will be after ops, side effects of the kernel included; what the
@@ -121,6 +133,14 @@ func (o Observed) With(ops []Op) Observed {
 		_ = m.apply(&ops[i]) // refused: nothing changes
 	}
 	return m.observed(o.Links)
+}
+
+// age orders addresses of one family by when they were added: the kernel lists the newest of IPv6 first.
+func (m *model) age(i int) int {
+	if m.addrs[i].Prefix.Addr().Is6() && i < m.listed {
+		return -i
+	}
+	return i
 }
 
 func subnetOf(a HostAddress) linkPrefix { return linkPrefix{a.Link, a.Prefix.Masked()} }

@@ -23,7 +23,8 @@ func (m *model) apply(op *Op) error {
 		if _, ok := m.links[op.Link]; !ok {
 			return fmt.Errorf("add neighbour %s: no interface %d", op.IP, op.Link)
 		}
-		m.neighbors[linkIP{op.Link, op.IP}] = HostNeighbor{Link: op.Link, IP: op.IP, MAC: op.MAC, State: unix.NUD_REACHABLE}
+		m.neighbors[linkIP{op.Link, op.IP}] = HostNeighbor{Link: op.Link, IP: op.IP, MAC: op.MAC,
+			State: unix.NUD_REACHABLE, Protocol: Protocol}
 	case SetNexthop, SetNexthopGroup:
 		return m.setNexthop(op)
 	case AddAddress:
@@ -42,6 +43,16 @@ func (m *model) apply(op *Op) error {
 		}
 		m.dropNexthop(op.ID)
 	case JoinMulticast, LeaveMulticast:
+	case RestoreAddress:
+		return m.restoreAddress(op)
+	case RestoreConnected:
+		return m.restoreConnected(op)
+	case DeleteNeighbor:
+		at := linkIP{op.Link, op.IP}
+		if _, ok := m.neighbors[at]; !ok {
+			return fmt.Errorf("delete neighbour %s on interface %d: no such entry", op.IP, op.Link)
+		}
+		delete(m.neighbors, at)
 	default:
 		return fmt.Errorf("operation %d is unknown", op.Kind)
 	}
@@ -242,10 +253,7 @@ func (m *model) deleteAddress(op *Op) error {
 	} else if next := m.primary(subnet); next >= 0 {
 		b := &m.addrs[next]
 		b.Flags &^= unix.IFA_F_SECONDARY
-		if b.Flags&unix.IFA_F_NOPREFIXROUTE == 0 {
-			m.insertRoute(HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_KERNEL,
-				Scope: unix.RT_SCOPE_LINK, To: subnet.prefix, Src: b.Prefix.Addr(), Link: b.Link})
-		}
+		m.addPrefixRoute(*b)
 	}
 	return nil
 }

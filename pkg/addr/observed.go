@@ -44,6 +44,21 @@ type HostAddress struct {
 	Flags uint32
 	// Proto is IFA_PROTO; Protocol: we added it.
 	Proto uint8
+	Form  AddressForm
+}
+
+// AddressForm is the rest of an address, which nothing is decided by: to put back what was found.
+type AddressForm struct {
+	Scope     uint8      `json:"scope,omitzero"`
+	Label     string     `json:"label,omitzero"`
+	Peer      netip.Addr `json:"peer,omitzero"`
+	Broadcast netip.Addr `json:"broadcast,omitzero"`
+	// Metric of the connected route; 0: the kernel's own.
+	Metric uint32 `json:"metric,omitzero"`
+	// Preferred and Valid lifetimes that were left; 0: for ever. IFA_F_DEPRECATED says that the
+	// preferred one is over.
+	Preferred time.Duration `json:"preferred_ns,omitzero"`
+	Valid     time.Duration `json:"valid_ns,omitzero"`
 }
 
 // HostRoute is one unicast route.
@@ -88,6 +103,8 @@ type HostNeighbor struct {
 	MAC MAC
 	// State is one NUD_* bit.
 	State uint16
+	// Protocol is NDA_PROTOCOL; ours: we mirrored it.
+	Protocol uint8
 	// Age is the time since it was last updated (NDA_CACHEINFO ndm_updated), at the snapshot. Of
 	// two MACs for one IP the younger wins; zero where unknown.
 	Age time.Duration

@@ -37,6 +37,14 @@ const (
 	JoinMulticast
 	// LeaveMulticast leaves it.
 	LeaveMulticast
+	// RestoreAddress puts Prefix on Link as somebody else had it there: Flags, Form, Protocol. It
+	// corrects an IPv6 address that is there; one of IPv4 must not be.
+	RestoreAddress
+	// RestoreConnected enters the kernel's own connected route Prefix over Link, from Src (IPv4),
+	// behind others with the same key: the kernel makes it with an address, and not again.
+	RestoreConnected
+	// DeleteNeighbor deletes the entry of IP on Link.
+	DeleteNeighbor
 	// RestoreRoute puts Was back, a route of others that ours has replaced or that we have deleted.
 	RestoreRoute
 )
@@ -60,8 +68,11 @@ type Op struct {
 	Metric   uint32
 	Table    uint32
 	OnLink   bool // route of scope link
-	// Protocol of the route or address to delete (only ours and the kernel's are ever deleted).
+	// Protocol of the route or address to delete (only ours and the kernel's are ever deleted), or of
+	// the address to restore.
 	Protocol int
+	Flags    uint32
+	Form     AddressForm
 	Key      string
 	Value    string
 	Metrics  string // of a route, RTA_METRICS

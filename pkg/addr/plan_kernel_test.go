@@ -5,12 +5,14 @@ package addr
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -123,12 +125,18 @@ func (s *space) observe(d Desired) Observed {
 			a := v.(map[string]any)
 			h := HostAddress{Link: link.Index, Prefix: netip.PrefixFrom(ip(a, "local"), number(a, "prefixlen"))}
 			for key, flag := range map[string]uint32{"noprefixroute": unix.IFA_F_NOPREFIXROUTE, "deprecated": unix.IFA_F_DEPRECATED,
-				"tentative": unix.IFA_F_TENTATIVE, "secondary": unix.IFA_F_SECONDARY} {
+				"tentative": unix.IFA_F_TENTATIVE, "nodad": unix.IFA_F_NODAD, "secondary": unix.IFA_F_SECONDARY} {
 				if a[key] == true {
 					h.Flags |= flag
 				}
 			}
 			h.Proto = protos[linkIP{h.Link, h.Prefix.Addr()}]
+			h.Form = AddressForm{Label: text(a, "label"), Peer: ip(a, "address"), Broadcast: ip(a, "broadcast"), Metric: uint32(number(a, "metric"))}
+			h.Form.Scope = map[string]uint8{"global": unix.RT_SCOPE_UNIVERSE, "site": unix.RT_SCOPE_SITE, "link": unix.RT_SCOPE_LINK,
+				"host": unix.RT_SCOPE_HOST, "0": unix.RT_SCOPE_UNIVERSE, "200": unix.RT_SCOPE_SITE, "253": unix.RT_SCOPE_LINK, "254": unix.RT_SCOPE_HOST}[text(a, "scope")]
+			if valid := number(a, "valid_life_time"); valid != math.MaxUint32 {
+				h.Form.Valid, h.Form.Preferred = time.Duration(valid)*time.Second, time.Duration(number(a, "preferred_life_time"))*time.Second
+			}
 			o.Addresses = append(o.Addresses, h)
 		}
 	}

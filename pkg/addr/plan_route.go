@@ -13,6 +13,8 @@ const (
 	// connectedMetric6 of our IPv6 connected routes beats the 256 of the kernel's; IPv4's have 0,
 	// as ours, which replaces them in place.
 	connectedMetric6 = 128
+	// kernelMetric6 is that of the kernel's IPv6 connected routes.
+	kernelMetric6 = 256
 	// defaultMetric6 is what the kernel makes of an IPv6 route with metric 0.
 	defaultMetric6 = 1024
 )
@@ -198,7 +200,7 @@ func (p *planner) deleteConnected() {
 		}
 		kernel := key
 		if r.gate.family == 1 {
-			kernel.metric = 256
+			kernel.metric = kernelMetric6
 		}
 		for _, h := range slices.Clone(p.m.routes[kernel]) {
 			if m, member := p.members[h.Link]; member && h.Protocol == unix.RTPROT_KERNEL && h.NHID == 0 && !h.Via.IsValid() {

@@ -17,7 +17,11 @@ var kindNames = [...]string{
 	DeleteNexthop:   "delete-nexthop",
 	JoinMulticast:   "join-multicast",
 	LeaveMulticast:  "leave-multicast",
-	RestoreRoute:    "restore-route",
+
+	RestoreAddress:   "restore-address",
+	RestoreConnected: "restore-connected",
+	DeleteNeighbor:   "delete-neighbor",
+	RestoreRoute:     "restore-route",
 }
 
 // String is the step's name in history, events and logs. The zero Kind is an announcement, which

@@ -113,6 +113,16 @@ func (c *Client) Reload(ctx context.Context) (*Reload, error) {
 	return &answer, nil
 }
 
+// Release takes everything of a group off the host and returns when it is off; "": of all groups,
+// and then the daemon ends.
+func (c *Client) Release(ctx context.Context, group string) error {
+	path := "/v1/release"
+	if group != "" {
+		path += "?group=" + url.QueryEscape(group)
+	}
+	return c.post(ctx, path)
+}
+
 // Watch calls f for every event, first for the state now, until f or the
 // stream returns an error or ctx ends; it returns that error. A daemon that
 // ends is io.ErrUnexpectedEOF.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -53,9 +54,11 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) error 
 	case "events":
 		return s.events(w, r)
 	case Offline, Online:
-		return s.command(rt, w, r)
+		return s.moveCommand(rt, w, r)
 	case "reload":
 		return s.reload(w, r)
+	case Release:
+		return s.release(w, r)
 	default:
 		return NotBuilt(rt.name)
 	}
@@ -82,7 +85,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	return NotFound(fmt.Sprintf("no history entry %d", id), "the ids that exist are listed by `ipmpd history`")
 }
 
-func (s *Server) command(rt route, w http.ResponseWriter, r *http.Request) error {
+func (s *Server) moveCommand(rt route, w http.ResponseWriter, r *http.Request) error {
 	force := false
 	if query := r.URL.Query(); query.Has("force") {
 		var err error
@@ -90,12 +93,27 @@ func (s *Server) command(rt route, w http.ResponseWriter, r *http.Request) error
 			return badRequest(fmt.Sprintf("force=%.40q is neither 1 nor 0", query.Get("force")), "say force=1, or leave it out")
 		}
 	}
+	return s.command(Command{Verb: rt.name, Interface: rt.ifname, Force: force}, w, r)
+}
+
+// release takes its query seriously: whatever names no group is not all of them.
+func (s *Server) release(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return s.command(Command{Verb: Release}, w, r)
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(query) != 1 || len(query["group"]) != 1 || query.Get("group") == "" {
+		return badRequest(fmt.Sprintf("%.60q does not name one group", r.URL.RawQuery), "say group=NAME, or leave it out to release all of them")
+	}
+	return s.command(Command{Verb: Release, Group: query.Get("group")}, w, r)
+}
+
+func (s *Server) command(c Command, w http.ResponseWriter, r *http.Request) error {
 	// The engine may take as long as the move takes; the reader waits.
 	rc := http.NewResponseController(w)
 	_ = errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{}))
-	err := s.opts.Backend.Command(r.Context(), Command{Verb: rt.name, Interface: rt.ifname, Force: force})
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", rt.name, rt.ifname, err)
+	if err := s.opts.Backend.Command(r.Context(), c); err != nil {
+		return fmt.Errorf("%s: %w", strings.TrimSpace(c.Verb+" "+c.Interface), err)
 	}
 	_ = rc.SetWriteDeadline(time.Now().Add(s.writeTimeout))
 	writeJSON(w, http.StatusOK, struct{}{})

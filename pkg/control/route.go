@@ -10,7 +10,7 @@ import (
 
 // route is what a request line asks for.
 type route struct {
-	name   string // what to do; Offline and Online are names too
+	name   string // what to do; the verbs of Command are names too
 	write  bool   // changes something: root only
 	ifname string
 }

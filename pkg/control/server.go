@@ -27,8 +27,9 @@ const (
 
 // Command is something that an operator wants done.
 type Command struct {
-	Verb      string // Offline or Online
-	Interface string
+	Verb      string // Offline, Online or Release
+	Interface string // of Offline and Online
+	Group     string // of Release; "": all of them, and the end of the daemon
 	Force     bool
 }
 
@@ -36,6 +37,7 @@ type Command struct {
 const (
 	Offline = "offline"
 	Online  = "online"
+	Release = "release"
 )
 
 // Backend is the daemon as the server sees it. Its methods are called from

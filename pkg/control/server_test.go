@@ -136,7 +136,10 @@ func TestCommands(t *testing.T) {
 	require.NoError(t, ts.client.Offline(t.Context(), "hme0", false))
 	require.NoError(t, ts.client.Offline(t.Context(), "hme0", true))
 	require.NoError(t, ts.client.Online(t.Context(), "hme0"))
-	require.Equal(t, []Command{{Offline, "hme0", false}, {Offline, "hme0", true}, {Online, "hme0", false}}, backend.commands)
+	require.NoError(t, ts.client.Release(t.Context(), ""))
+	require.NoError(t, ts.client.Release(t.Context(), "a&b= c"))
+	require.Equal(t, []Command{{Verb: Offline, Interface: "hme0"}, {Verb: Offline, Interface: "hme0", Force: true},
+		{Verb: Online, Interface: "hme0"}, {Verb: Release}, {Verb: Release, Group: "a&b= c"}}, backend.commands)
 
 	for _, tt := range []struct {
 		err    error
@@ -326,7 +329,10 @@ func TestBadRequests(t *testing.T) {
 		{"name that is not UTF-8", "POST /v1/interfaces/%ff%20/offline HTTP/1.1\r\nHost: x\r\n\r\n", 400, "is no interface name"},
 		{"no name", "POST /v1/interfaces//offline HTTP/1.1\r\nHost: x\r\n\r\n", 400, "is no interface name"},
 		{"reading reload", "GET /v1/reload HTTP/1.1\r\nHost: x\r\n\r\n", 405, "use POST"},
-		{"release", "POST /v1/release?group=g HTTP/1.1\r\nHost: x\r\n\r\n", 501, "not built yet"},
+		{"release of nothing", "POST /v1/release?group= HTTP/1.1\r\nHost: x\r\n\r\n", 400, `"group=" does not name one group`},
+		{"release misspelt", "POST /v1/release?grup=g HTTP/1.1\r\nHost: x\r\n\r\n", 400, "does not name one group"},
+		{"release of two", "POST /v1/release?group=g&group=h HTTP/1.1\r\nHost: x\r\n\r\n", 400, "does not name one group"},
+		{"release malformed", "POST /v1/release?group=%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400, "does not name one group"},
 		{"probes", "GET /v1/probes HTTP/1.1\r\nHost: x\r\n\r\n", 501, "not built yet"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

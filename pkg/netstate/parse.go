@@ -91,8 +91,12 @@ func parseAddress(b []byte) (x Address, err error) {
 			local = a.ip()
 		case unix.IFA_ADDRESS:
 			address = a.ip()
+		case unix.IFA_BROADCAST:
+			x.Broadcast = a.ip()
 		case unix.IFA_LABEL:
 			x.Label = a.str()
+		case unix.IFA_RT_PRIORITY:
+			x.Metric = a.u32()
 		case unix.IFA_FLAGS:
 			x.Flags = a.u32()
 		case ifaProto:

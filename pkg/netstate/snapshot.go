@@ -53,8 +53,12 @@ type Address struct {
 	Link   int
 	Prefix netip.Prefix
 	// Peer, where the prefix is the peer's; else invalid.
-	Peer  netip.Addr
-	Label string
+	Peer netip.Addr
+	// Broadcast, of IPv4; invalid: none.
+	Broadcast netip.Addr
+	Label     string
+	// Metric of its connected route (IFA_RT_PRIORITY); 0: the kernel's own.
+	Metric uint32
 	// Flags are IFA_F_*.
 	Flags uint32
 	Scope uint8

@@ -110,7 +110,7 @@ func TestCommands(t *testing.T) {
 func TestBuiltCommands(t *testing.T) {
 	help, _ := ipmpd(t)("help")
 	built := offered(help, "Available Commands:")
-	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "reload", "version"} {
+	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "reload", "release", "version"} {
 		require.Contains(t, built, name)
 	}
 }
