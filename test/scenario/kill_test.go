@@ -3,13 +3,13 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,13 +68,17 @@ func TestKilledAtEveryOperation(t *testing.T) {
 				row.begin(s)
 				killed := s.endsOrSettles(row.done)
 				require.NoError(t, os.RemoveAll(fault))
-				s.pass(20 * time.Millisecond) // a point may have been on its way
-				killed = killed || s.daemon.Ended()
-				if killed {
-					require.NoError(t, s.daemon.Kill())
-					require.NoError(t, s.daemon.Start())
-				}
-				s.wait("the daemon", func() (bool, error) { _, err := s.client.Status(s.context()); return err == nil, err })
+				// A point may have been on its way, and a process takes a while to end.
+				s.wait("the daemon", func() (bool, error) {
+					if s.daemon.Ended() {
+						killed = true
+						if err := errors.Join(s.daemon.Kill(), s.daemon.Start()); err != nil {
+							return false, err
+						}
+					}
+					_, err := s.client.Status(s.context())
+					return err == nil, err
+				})
 				if row.always || !killed {
 					s.at(row.done, lab.Data)
 				}

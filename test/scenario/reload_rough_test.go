@@ -23,7 +23,7 @@ func TestReloadWhileAMemberFails(t *testing.T) {
 	configs := []string{file(blueText([]int{0, 1}, "10", "20")), file(blueText([]int{0, 1, 2}, "10")), file(blueText([]int{0, 1}, "10"))}
 	s := reloadScene(t, 3, configs[2])
 	tr := s.traffic()
-	for i := range 12 {
+	for i := range 6 {
 		s.at("hme0", blue)
 		s.news()
 		reloaded := make(chan error, 1)
