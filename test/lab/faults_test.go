@@ -46,9 +46,7 @@ func TestFaults(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			l := seeded(t, Options{})
 			p := l.Members[0].Port
-			ok, err := l.Peer.Reaches(TestAddr(0)) // so that ARP is out of the way
-			require.NoError(t, err)
-			require.True(t, ok)
+			answers(t, l, l.Peer, TestAddr(0)) // so that ARP is out of the way
 			returned := count(t, l.PeerPort, faults.To, faults.Echoes)
 			before := faults.Now()
 			require.NoError(t, p.Set(row.rules...))
@@ -70,14 +68,12 @@ func TestFaults(t *testing.T) {
 				require.Less(t, cut, faults.Now())
 			}
 			if row.name == "IPv6" {
-				ok, err = l.Peer.Reaches(Data6)
+				ok, err := l.Peer.Reaches(Data6)
 				require.NoError(t, err)
 				require.False(t, ok, "what the rule names is lost")
 			}
 			require.NoError(t, p.Heal())
-			ok, err = l.Peer.Reaches(TestAddr(0))
-			require.NoError(t, err)
-			require.True(t, ok, "healed")
+			answers(t, l, l.Peer, TestAddr(0))
 		})
 	}
 }
@@ -85,9 +81,7 @@ func TestFaults(t *testing.T) {
 func TestOneDirectionIsSeenAtTheSwitch(t *testing.T) {
 	l := seeded(t, Options{})
 	p := l.Members[0].Port
-	ok, err := l.Peer.Reaches(TestAddr(0))
-	require.NoError(t, err)
-	require.True(t, ok)
+	answers(t, l, l.Peer, TestAddr(0))
 	require.NoError(t, p.Set(faults.Drop(faults.From, faults.Any())))
 	to, from := count(t, p, faults.To, faults.Echoes), count(t, p, faults.From, faults.Echoes)
 	rtts, err := l.Peer.Ping(TestAddr(0), 5, time.Millisecond, 50*time.Millisecond)
@@ -115,9 +109,7 @@ func TestClassesAreCountedAtTheSwitch(t *testing.T) {
 func TestFirstAnnouncementLost(t *testing.T) {
 	l := seeded(t, Options{})
 	a, b := l.Members[0], l.Members[1]
-	ok, err := l.Peer.Reaches(Data)
-	require.NoError(t, err)
-	require.True(t, ok)
+	answers(t, l, l.Peer, Data)
 	require.NoError(t, b.Port.Set(faults.First(faults.From, faults.Announcement(), 1)))
 	require.NoError(t, a.CutSilent())
 	require.NoError(t, l.Host.AddAddr(b.Name, Data.String()+"/24"))

@@ -62,18 +62,27 @@ func (tr *traffic) flows(since int64) {
 // has cut, too.
 func (tr *traffic) lossless(since int64) {
 	tr.s.t.Helper()
+	if lost := tr.loses(since); lost != "" {
+		tr.s.t.Fatal(lost)
+	}
+}
+
+// loses says what was lost since a moment, "" for nothing.
+func (tr *traffic) loses(since int64) string {
+	tr.s.t.Helper()
 	to := faults.Now()
 	tr.s.wait("the logs", func() (bool, error) { return faults.Now() > to+int64(50*time.Millisecond), nil })
 	in, out, reference := tr.in.Gap(since, to), tr.out.Gap(since, to), tr.reference.Gap(since, to)
 	if reference.Lost > 0 {
 		tr.s.t.Logf("not judged: the flow that nothing cuts lost %d packets", reference.Lost)
-		return
+		return ""
 	}
 	require.Positive(tr.s.t, in.Sent)
 	require.Positive(tr.s.t, out.Sent)
 	if in.Lost > 0 || out.Lost > 0 {
-		tr.s.t.Fatalf("lost %d of %d inbound, %d of %d outbound; longest gaps %v, %v", in.Lost, in.Sent, out.Lost, out.Sent, in.Longest, out.Longest)
+		return fmt.Sprintf("lost %d of %d inbound, %d of %d outbound; longest gaps %v, %v", in.Lost, in.Sent, out.Lost, out.Sent, in.Longest, out.Longest)
 	}
+	return ""
 }
 
 // finish ends the download: the connection lives and what arrived is what was sent.
