@@ -206,7 +206,11 @@ func (m *measurement) note(i int, c trial.Cut) {
 	m.all = append(m.all, c)
 	m.report.FalseFailovers += len(c.Unexplained)
 	for _, e := range c.Unexplained {
-		fmt.Fprintf(m.out, "  FALSE failover of %s: %s %s\n", e.Interface, e.Cause, e.Detail)
+		fmt.Fprintf(m.out, "  FALSE failover of %s at %s: %s %s, found with %s cut %d, of %s\n",
+			e.Interface, e.Time.Format("15:04:05.000000"), e.Cause, e.Detail, c.Kind, i+1, c.Member)
+	}
+	if len(c.Unexplained) > 0 {
+		fmt.Fprint(m.out, m.Daemon.Tail(20))
 	}
 	if c.Missed {
 		fmt.Fprintf(m.out, "  MISSED %s cut %d of %s\n", c.Kind, i+1, c.Member)

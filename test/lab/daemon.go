@@ -160,6 +160,16 @@ func (d *Daemon) Run(ctx context.Context, args ...string) (string, error) {
 	return stdout.String(), err
 }
 
+// Tail is the last lines of the daemon's log.
+func (d *Daemon) Tail(lines int) string {
+	text, err := os.ReadFile(d.Log)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	all := strings.SplitAfter(string(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "")
+}
+
 // PID of the running daemon; 0: it has not been started.
 func (d *Daemon) PID() int {
 	d.mu.Lock()
