@@ -32,7 +32,13 @@ func (o *Objects) Restore(a *Attachment) error {
 	return nil
 }
 
-func (l bpfLink) attached(ifindex int) bool { return linkIfindex(l.link) == ifindex }
+// attached: a link that cannot be asked is taken to be there, as attaching again costs packets.
+func (l bpfLink) attached(ifindex int) bool {
+	if _, err := l.link.Info(); err != nil {
+		return true
+	}
+	return linkIfindex(l.link) == ifindex
+}
 
 // attached: where the filters cannot be listed the filter is taken to be there.
 func (f clsactFilter) attached(ifindex int) bool {
