@@ -21,6 +21,7 @@ const proofTime = 3 * time.Second
 type pendingOnline struct {
 	u     *unit
 	m     *member
+	since int64 // CLOCK_MONOTONIC ns
 	until time.Time
 	done  []chan error
 }
@@ -76,7 +77,7 @@ func (e *engine) online(u *unit, m *member, done chan error) {
 	}
 	m.offline = false
 	e.updateProbing()
-	e.onlines = append(e.onlines, &pendingOnline{u: u, m: m, until: time.Now().Add(proofTime), done: []chan error{done}})
+	e.onlines = append(e.onlines, &pendingOnline{u: u, m: m, since: monotonic(), until: time.Now().Add(proofTime), done: []chan error{done}})
 	e.finishOnlines()
 }
 
@@ -96,13 +97,14 @@ func (e *engine) finishOnlines() {
 	})
 }
 
-// proved: each family that is probed has answered `repair` rounds in a row.
+// proved: each family that is probed has answered `repair` rounds in a row, and since it is back: the
+// window still has the rounds from before it went.
 func (e *engine) proved(p *pendingOnline) bool {
 	if p.m.ifindex == 0 || p.m.link == group.LinkDown {
 		return true
 	}
 	for f, probed := range p.u.probed(p.m) {
-		if probed && e.sample(p.u, p.m, f).Answering < min(p.u.cfg.Repair, 100) {
+		if s := e.sample(p.u, p.m, f); probed && (s.LastReply <= p.since || s.Answering < min(p.u.cfg.Repair, 100)) {
 			return false
 		}
 	}
