@@ -113,8 +113,8 @@ func (s *space) seesBoth(t *testing.T, o *Objects, l netlink.Link, want bool) {
 		in2, out2 := other()
 		return []uint64{in2 - in, out2 - out}
 	}
-	for end := time.Now().Add(5 * time.Second); want && time.Now().Before(end) && !slices.Equal(seen(), []uint64{n, n}); {
-		time.Sleep(time.Millisecond)
+	if want {
+		require.Eventually(t, func() bool { return slices.Equal(seen(), []uint64{n, n}) }, 5*time.Second, time.Millisecond)
 	}
 	require.Equal(t, []uint64{n, n}, seen(), "in, out")
 }

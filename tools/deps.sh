@@ -17,6 +17,7 @@ for purpose in "$@"; do
 	case $purpose in
 	demo | test)
 		want ip iproute2
+		[ "$purpose" = demo ] || want nft nftables
 		;;
 	lint)
 		want clang-format clang-format

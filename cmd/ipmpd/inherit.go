@@ -181,3 +181,18 @@ func (u *unit) named() []netip.Addr {
 	}
 	return list
 }
+
+// succeedRoutes takes over the adopted routes of groups that are gone and had one of the new group's
+// interfaces: a group that is only renamed keeps its routes.
+func (n *successor) succeedRoutes(was, units []*unit) {
+	for _, u := range was {
+		if slices.Contains(units, u) || slices.ContainsFunc(units, func(o *unit) bool { return o.cfg.Name == u.cfg.Name }) {
+			continue
+		}
+		if slices.ContainsFunc(u.members, func(m *member) bool {
+			return slices.ContainsFunc(n.members, func(o *member) bool { return o.cfg.Name == m.cfg.Name })
+		}) {
+			n.remember(u.adopted)
+		}
+	}
+}

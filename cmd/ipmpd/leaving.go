@@ -4,12 +4,14 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/config"
 )
 
 const (
@@ -146,4 +148,33 @@ func (e *engine) clearBit(u *unit, slot, bit int) {
 
 func (u *unit) hasBit(bit int) bool {
 	return slices.ContainsFunc(u.members, func(m *member) bool { return m.bit == bit })
+}
+
+// releaseGone releases the groups that the file no longer has, but those of which an interface or an
+// address goes on in another group: what these have moves without a gap, and what is left over of
+// them goes back when it has (dismiss).
+func (e *engine) releaseGone(gone []string, groups []config.Group) {
+	names, ips := map[string]bool{}, map[netip.Addr]bool{}
+	for i := range groups {
+		for _, m := range groups[i].Interfaces {
+			names[m.Name] = true
+			for _, p := range m.Test {
+				ips[p.Addr()] = true
+			}
+		}
+		for _, a := range groups[i].Addresses {
+			ips[a.Prefix.Addr()] = true
+		}
+	}
+	for _, name := range gone {
+		at := slices.IndexFunc(e.units, func(u *unit) bool { return u.cfg.Name == name })
+		goesOn := at < 0 || slices.ContainsFunc(e.units[at].named(), func(ip netip.Addr) bool { return ips[ip] }) ||
+			slices.ContainsFunc(e.units[at].members, func(m *member) bool { return names[m.cfg.Name] })
+		if goesOn {
+			continue
+		}
+		if err := e.releaseGroup(name); err != nil {
+			e.log.Warn("a group that left was not released whole", "group", name, "error", err)
+		}
+	}
 }

@@ -81,50 +81,6 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 	return diff
 }
 
-// releaseGone releases the groups that the file no longer has, but those of which an interface or an
-// address goes on in another group: what these have moves without a gap, and what is left over of
-// them goes back when it has (dismiss).
-func (e *engine) releaseGone(gone []string, groups []config.Group) {
-	names, ips := map[string]bool{}, map[netip.Addr]bool{}
-	for i := range groups {
-		for _, m := range groups[i].Interfaces {
-			names[m.Name] = true
-			for _, p := range m.Test {
-				ips[p.Addr()] = true
-			}
-		}
-		for _, a := range groups[i].Addresses {
-			ips[a.Prefix.Addr()] = true
-		}
-	}
-	for _, name := range gone {
-		at := slices.IndexFunc(e.units, func(u *unit) bool { return u.cfg.Name == name })
-		goesOn := at < 0 || slices.ContainsFunc(e.units[at].named(), func(ip netip.Addr) bool { return ips[ip] }) ||
-			slices.ContainsFunc(e.units[at].members, func(m *member) bool { return names[m.cfg.Name] })
-		if goesOn {
-			continue
-		}
-		if err := e.releaseGroup(name); err != nil {
-			e.log.Warn("a group that left was not released whole", "group", name, "error", err)
-		}
-	}
-}
-
-// succeedRoutes takes over the adopted routes of groups that are gone and had one of the new group's
-// interfaces: a group that is only renamed keeps its routes.
-func (n *successor) succeedRoutes(was, units []*unit) {
-	for _, u := range was {
-		if slices.Contains(units, u) || slices.ContainsFunc(units, func(o *unit) bool { return o.cfg.Name == u.cfg.Name }) {
-			continue
-		}
-		if slices.ContainsFunc(u.members, func(m *member) bool {
-			return slices.ContainsFunc(n.members, func(o *member) bool { return o.cfg.Name == m.cfg.Name })
-		}) {
-			n.remember(u.adopted)
-		}
-	}
-}
-
 // configured are the groups that run.
 func (e *engine) configured() []config.Group {
 	groups := make([]config.Group, 0, len(e.units))

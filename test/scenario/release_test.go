@@ -434,21 +434,8 @@ func TestReleaseOneGroup(t *testing.T) {
 		t.Run(fmt.Sprintf("killed %t", kill), func(t *testing.T) {
 			var was picture
 			s := stage(t, setup{
-				lab: lab.Options{Members: 4},
-				config: `groups:
-  blue:
-    detection-time: 1ms
-    duplicate-check: false
-    targets: [192.0.2.1]
-    interfaces: {hme0: {test: [192.0.2.11/24]}, hme1: {test: [192.0.2.12/24]}}
-    addresses: [192.0.2.10/24]
-  red:
-    detection-time: 2ms
-    duplicate-check: false
-    targets: [192.0.3.1]
-    interfaces: {hme2: {test: [192.0.3.13/24]}, hme3: {test: [192.0.3.14/24]}}
-    addresses: [192.0.3.10/24]
-`,
+				lab:    lab.Options{Members: 4},
+				config: twoGroups,
 				prepare: func(t *testing.T, s *scene) {
 					require.NoError(t, s.Router.AddAddr("eth0", "192.0.3.1/24"))
 					require.NoError(t, s.Peer.AddAddr("eth0", "192.0.3.100/24"))

@@ -47,12 +47,8 @@ func TestAddressesAreSpread(t *testing.T) {
 	}
 }
 
-// TestTwoGroups of one daemon do not touch each other.
-func TestTwoGroups(t *testing.T) {
-	second := netip.MustParseAddr("192.0.3.10")
-	s := stage(t, setup{
-		lab: lab.Options{Members: 4},
-		config: `groups:
+// twoGroups have two members each, in subnets of their own.
+const twoGroups = `groups:
   blue:
     detection-time: 1ms
     duplicate-check: false
@@ -65,7 +61,14 @@ func TestTwoGroups(t *testing.T) {
     targets: [192.0.3.1]
     interfaces: {hme2: {test: [192.0.3.13/24]}, hme3: {test: [192.0.3.14/24]}}
     addresses: [192.0.3.10/24]
-`,
+`
+
+// TestTwoGroups of one daemon do not touch each other.
+func TestTwoGroups(t *testing.T) {
+	second := netip.MustParseAddr("192.0.3.10")
+	s := stage(t, setup{
+		lab:    lab.Options{Members: 4},
+		config: twoGroups,
 		prepare: func(t *testing.T, s *scene) {
 			require.NoError(t, s.Router.AddAddr("eth0", "192.0.3.1/24"))
 			require.NoError(t, s.Peer.AddAddr("eth0", "192.0.3.100/24"))
