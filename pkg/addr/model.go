@@ -98,9 +98,14 @@ func (m *model) observed(links []HostLink) Observed {
 			o.Addresses = append(o.Addresses, a)
 		}
 	}
-	for i, a := range m.addrs {
-		if a.Link != 0 && (i < m.listed || a.Prefix.Addr().Is4()) {
-			o.Addresses = append(o.Addresses, a)
+	// Of IPv4, primary ones first.
+	secondary := func(a *HostAddress) bool { return a.Prefix.Addr().Is4() && a.Flags&unix.IFA_F_SECONDARY != 0 }
+	for _, second := range []bool{false, true} {
+		for i := range m.addrs {
+			a := &m.addrs[i]
+			if a.Link != 0 && (i < m.listed || a.Prefix.Addr().Is4()) && secondary(a) == second {
+				o.Addresses = append(o.Addresses, *a)
+			}
 		}
 	}
 	for _, key := range m.keys {
@@ -158,6 +163,25 @@ func (m *model) addAddress(a HostAddress) {
 	m.at[linkPrefix{a.Link, a.Prefix}] = i
 	m.byIP[a.Prefix.Addr()] = append(m.byIP[a.Prefix.Addr()], i)
 	m.bySubnet[subnetOf(a)] = append(m.bySubnet[subnetOf(a)], i)
+}
+
+// moveBack makes a secondary address a primary one, which is listed behind all others, and returns its
+// new index.
+func (m *model) moveBack(i int) int {
+	b := m.addrs[i]
+	ip, subnet := b.Prefix.Addr(), subnetOf(b)
+	same := func(j int) bool { return j == i }
+	m.addrs[i].Link = 0
+	m.byIP[ip] = slices.DeleteFunc(slices.Clone(m.byIP[ip]), same)
+	rest := slices.DeleteFunc(slices.Clone(m.bySubnet[subnet]), same)
+	b.Flags &^= unix.IFA_F_SECONDARY
+	at := len(m.addrs)
+	m.addrs = append(m.addrs, b)
+	m.at[linkPrefix{b.Link, b.Prefix}] = at
+	m.byIP[ip] = append(m.byIP[ip], at)
+	// Of its subnet it is the first.
+	m.bySubnet[subnet] = append([]int{at}, rest...)
+	return at
 }
 
 // primary is the index of the first address of a subnet on a link, -1 for none.

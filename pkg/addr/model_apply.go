@@ -251,9 +251,8 @@ func (m *model) deleteAddress(op *Op) error {
 			m.dropAddress(next)
 		}
 	} else if next := m.primary(subnet); next >= 0 {
-		b := &m.addrs[next]
-		b.Flags &^= unix.IFA_F_SECONDARY
-		m.addPrefixRoute(*b)
+		// It goes behind the last primary one of the interface.
+		m.addPrefixRoute(m.addrs[m.moveBack(next)])
 	}
 	return nil
 }

@@ -38,6 +38,8 @@ func Release(r Released, o Observed) []Op {
 	p.restoreRoutes()
 	p.deleteRoutes()
 	p.deleteAddresses()
+	p.reorder()
+	p.deleteAddresses()  // what stood in
 	p.restoreConnected() // of what others have and the kernel made the primary one
 	p.deleteNexthops()
 	p.deleteNeighbors()

@@ -14,7 +14,6 @@ import (
 
 // bringBack puts adopted addresses where they were found, and as they were.
 func (p *releaser) bringBack() {
-	before := make(map[[2]int]FoundAddress) // by link and family, the one that was added before
 	for _, f := range p.found() {
 		if _, exists := p.m.links[f.Link]; !exists || !p.of.address(f.Prefix.Addr()) {
 			continue
@@ -29,17 +28,38 @@ func (p *releaser) bringBack() {
 				f.Form.Preferred, f.Flags = 0, f.Flags|unix.IFA_F_DEPRECATED
 			}
 		}
-		at := [2]int{f.Link, familyOf(f.Prefix.Addr())}
-		last, any := before[at]
-		before[at] = f
 		i := p.m.find(f.Link, f.Prefix)
 		switch {
 		case i < 0:
 			p.restoreAddress(f, "it was found here")
 		case p.m.addrs[i].Proto == Protocol && f.Proto != Protocol:
 			p.putAnew(f, "as it was found")
-		case any && p.precedes(f, last):
-			p.putAnew(f, "after the one that was there before it")
+		}
+	}
+}
+
+// reorder brings the adopted addresses of each interface into the order in which they were found: the
+// first of them is the source for whatever has no better one.
+func (p *releaser) reorder() {
+	type place struct{ link, family int }
+	wanted := make(map[place][]netip.Prefix)
+	byPrefix := make(map[linkPrefix]FoundAddress)
+	var places []place
+	for _, f := range p.found() {
+		i := p.m.find(f.Link, f.Prefix)
+		if i < 0 || !p.of.address(f.Prefix.Addr()) {
+			continue
+		}
+		at := place{f.Link, familyOf(f.Prefix.Addr())}
+		if wanted[at] == nil {
+			places = append(places, at)
+		}
+		wanted[at] = append(wanted[at], p.m.addrs[i].Prefix)
+		byPrefix[linkPrefix{f.Link, p.m.addrs[i].Prefix}] = f
+	}
+	for _, at := range places {
+		for _, prefix := range p.m.order(at.link, at.family).again(wanted[at]) {
+			p.putAnew(byPrefix[linkPrefix{at.link, prefix}], "after the one that was there before it")
 		}
 	}
 }
@@ -55,17 +75,6 @@ func (p *releaser) found() []FoundAddress {
 	slices.Reverse(list[1])
 	slices.SortStableFunc(list[1], func(a, b FoundAddress) int { return cmp.Compare(a.At, b.At) })
 	return slices.Concat(list[0], list[1])
-}
-
-// precedes says whether a was added before b, of one link and family, or is a primary address and b
-// is not.
-func (p *releaser) precedes(a, b FoundAddress) bool {
-	i, j := p.m.find(a.Link, a.Prefix), p.m.find(b.Link, b.Prefix)
-	secondary := func(k int) bool { return a.Prefix.Addr().Is4() && p.m.addrs[k].Flags&unix.IFA_F_SECONDARY != 0 }
-	if secondary(i) != secondary(j) {
-		return secondary(j)
-	}
-	return p.m.age(i) < p.m.age(j)
 }
 
 // putAnew deletes an address and adds it as it was found. One of IPv6 that we have added is the newest, and can be changed where it is.

@@ -52,8 +52,8 @@ func TestRelease(t *testing.T) {
 		{"all was ours", func(*kernel) {}, nil, `
 ip route del default nhid 0-v4-via-group src 192.0.2.10
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
-ip addr del 192.0.2.12/24 dev hme1
 ip addr del 192.0.2.11/24 dev hme0
+ip addr del 192.0.2.12/24 dev hme1
 ip addr del 192.0.2.10/24 dev hme0
 ip nexthop del id 0-v4-group
 ip nexthop del id 0-v4-via-group
@@ -73,14 +73,15 @@ ip route del default nhid 0-v4-via-group src 192.0.2.10`, ""},
 		{"the data address has moved", func(k *kernel) { k.addForeign("hme0", "192.0.2.10/24", 0, 0) },
 			func(d *Desired, k *kernel, do func()) { d.fail(0, 1); do() }, `
 ip addr add 192.0.2.10/24 dev hme0 proto 0
+ip route append 192.0.2.0/24 dev hme0 proto 2 scope link src 192.0.2.11
+ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
+ip route del default nhid 0-v4-via-group src 192.0.2.10
+ip addr del 192.0.2.10/24 dev hme1
+ip addr del 192.0.2.12/24 dev hme1
 ip addr replace 192.0.2.11/32 dev hme0
 ip addr del 192.0.2.11/24 dev hme0
 ip addr add 192.0.2.11/24 dev hme0 proto 0
-ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
-ip route del default nhid 0-v4-via-group src 192.0.2.10
-ip addr del 192.0.2.11/32 dev hme0
-ip addr del 192.0.2.10/24 dev hme1
-ip addr del 192.0.2.12/24 dev hme1`, ""},
+ip addr del 192.0.2.11/32 dev hme0`, ""},
 		{"it has moved and come back", func(k *kernel) { k.addForeign("hme0", "192.0.2.10/24", 0, 0) },
 			func(d *Desired, k *kernel, do func()) {
 				d.fail(0, 1)
@@ -95,8 +96,8 @@ ip addr add 192.0.2.10/24 dev hme0 proto 0
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
 ip route del default nhid 0-v4-via-group src 192.0.2.10
 ip addr del 192.0.2.10/32 dev hme0
-ip addr del 192.0.2.12/24 dev hme1
-ip addr del 192.0.2.11/24 dev hme0`, ""},
+ip addr del 192.0.2.11/24 dev hme0
+ip addr del 192.0.2.12/24 dev hme1`, ""},
 		{"others took it off its interface, added theirs, changed a sysctl", func(k *kernel) {
 			k.sysctls[sysctlKey("ipv4", "hme0", "rp_filter")] = "1"
 		}, func(d *Desired, k *kernel, do func()) {
@@ -106,8 +107,8 @@ ip addr del 192.0.2.11/24 dev hme0`, ""},
 		}, `
 ip route del default nhid 0-v4-via-group src 192.0.2.10
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
-ip addr del 192.0.2.12/24 dev hme1
 ip addr del 192.0.2.11/24 dev hme0
+ip addr del 192.0.2.12/24 dev hme1
 sysctl net/ipv4/conf/hme0/promote_secondaries=1
 ip addr del 192.0.2.10/24 dev hme0`, `
 ip addr 192.0.2.99/24 dev hme0
