@@ -14,6 +14,8 @@ type Config struct {
 	LogLevel slog.Level
 	Realtime Realtime
 	Groups   []Group
+
+	origin origins // of the lines, where they were made from Solaris files; else nil
 }
 
 // Realtime says how the prober and the event reader are scheduled.

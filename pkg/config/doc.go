@@ -8,6 +8,10 @@
 //
 //	bytes ──► node.go ──► keys.go ──► check.go, address.go, route.go ──► *Config
 //	          syntax      one key     what keys mean together
+//	 ▲
+//	solaris*.go ◄── etc/hostname.*, etc/hosts, etc/netmasks, etc/default/mpathd
+//
+// The Solaris files (spec section 8.2) become YAML first, the same that `ipmpd import` prints.
 //
 // It never asks the host, never logs and knows no other package: cmd/ipmpd translates its structs
 // for pkg/group, pkg/detect and pkg/addr. A key whose feature is not built yet is refused as such.

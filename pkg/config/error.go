@@ -10,7 +10,8 @@ type Pos struct {
 }
 
 // Error is what is wrong, where, and what to do about it. Line and Column are 0 only where there
-// is no text to point into (a file that cannot be read).
+// is no text to point into (a file that cannot be read), Column also in Solaris files, where the
+// cause begins with the word.
 type Error struct {
 	File         string
 	Line, Column int
@@ -20,8 +21,11 @@ type Error struct {
 
 // Error is one line, FILE:LINE:COLUMN: CAUSE; WHAT TO DO (contract section 2).
 func (e *Error) Error() string {
-	if e.Line == 0 {
+	switch {
+	case e.Line == 0:
 		return fmt.Sprintf("%s: %s; %s", e.File, e.Cause, e.Advice)
+	case e.Column == 0:
+		return fmt.Sprintf("%s:%d: %s; %s", e.File, e.Line, e.Cause, e.Advice)
 	}
 	return fmt.Sprintf("%s:%d:%d: %s; %s", e.File, e.Line, e.Column, e.Cause, e.Advice)
 }

@@ -80,5 +80,8 @@ func checkLink(cfg *Config, m Interface, l HostLink) *Error {
 }
 
 func hostError(cfg *Config, m Interface, advice, format string, args ...any) Error {
+	if w := cfg.origin.at(m.Pos); w.file != "" {
+		return *w.wrong(advice, format, args...)
+	}
 	return Error{File: cfg.File, Line: m.Pos.Line, Column: m.Pos.Column, Cause: fmt.Sprintf(format, args...), Advice: advice}
 }
