@@ -27,7 +27,9 @@ func (e *engine) retarget(u *unit, s *netstate.Snapshot) (changed bool) {
 		if !side.used {
 			continue
 		}
-		chosen := detect.ChooseTargets(detect.Family(f), e.candidates(u, f, s))
+		c := e.candidates(u, f, s)
+		chosen := detect.ChooseTargets(detect.Family(f), c)
+		side.from = detect.SourceOf(detect.Family(f), c)
 		if !slices.Equal(chosen, side.targets) {
 			e.event(control.Event{Event: control.EventTargetChanged, Group: u.cfg.Name,
 				Family: detect.Family(f).String(), Detail: joinAddrs(chosen)})
@@ -199,11 +201,11 @@ func (e *engine) plan() *probe.Plan {
 // track of one family for the prober.
 func (u *unit) track(family int, icmpID uint16) probe.Track {
 	side := &u.side[family]
-	t := probe.Track{Number: bpf.TrackNumber(u.slot, family)}
+	t := probe.Track{Name: u.cfg.Name, Number: bpf.TrackNumber(u.slot, family)}
 	var kinds []detect.Kind
 	for _, m := range u.members {
 		pm := probe.Member{
-			Number: m.number, Bit: m.bit, Ifindex: m.ifindex, MAC: m.mac,
+			Name: m.cfg.Name, Number: m.number, Bit: m.bit, Ifindex: m.ifindex, MAC: m.mac,
 			Source: m.test(family), ICMPID: icmpID + uint16(m.number),
 		}
 		// An interface that is missing or offline is in the track, so that its bit is known.

@@ -43,6 +43,7 @@ type side struct {
 	adapt    detect.Adapt
 	rotation detect.Rotation
 	targets  []netip.Addr  // chosen
+	from     detect.Source // those
 	rotating []netip.Addr  // of them, those in the rounds
 	planned  []netip.Addr  // the prober's, in the order of the BPF map
 	interval time.Duration // the prober's

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"time"
 
@@ -92,6 +93,12 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 		g.Routes = append(g.Routes, control.Route{
 			To: r.To.String(), Via: via, Origin: origin, Interfaces: u.activeNames(r.To.Addr().Is6())})
 	}
+	for i, m := range u.members {
+		if l := s.LinkByName(m.cfg.Name); l != nil {
+			is := &g.Interfaces[i]
+			is.Index, is.MTU, is.MAC = new(l.Index), new(l.MTU), net.HardwareAddr(l.MAC[:]).String()
+		}
+	}
 	g.ForeignAddresses = u.foreign(s)
 	return g
 }
@@ -148,11 +155,27 @@ func (e *engine) memberStatus(u *unit, m *member, v group.MemberView) control.In
 	families := control.Families{}
 	for f := range u.side {
 		if u.side[f].used {
-			families[group.Family(f).String()] = e.familyStatus(u, m, f, v.Families[f])
+			name := group.Family(f).String()
+			families[name] = e.familyStatus(u, m, f, v.Families[f])
+			u.probing(&i, m, f, name)
 		}
 	}
 	i.SetFamilies(families)
 	return i
+}
+
+// probing of one family: where the probes are from, and the targets.
+func (u *unit) probing(i *control.Interface, m *member, family int, name string) {
+	if m.offline || m.kind[family] != detect.KindICMP && m.kind[family] != detect.KindARP {
+		return
+	}
+	if i.TargetsFrom == nil {
+		i.TargetsFrom, i.ProbesFrom = control.Words{}, control.Words{}
+	}
+	i.TargetsFrom[name] = string(u.side[family].from)
+	if source := m.test(family); source.IsValid() {
+		i.ProbesFrom[name] = source.String()
+	}
 }
 
 // note of a member: that of the first family that has one.

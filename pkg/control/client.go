@@ -127,7 +127,17 @@ func (c *Client) Release(ctx context.Context, group string) error {
 // stream returns an error or ctx ends; it returns that error. A daemon that
 // ends is io.ErrUnexpectedEOF.
 func (c *Client) Watch(ctx context.Context, f func(Event) error) error {
-	resp, err := c.do(ctx, http.MethodGet, "/v1/events")
+	return stream(ctx, c, "events", f)
+}
+
+// Probes calls f for every probe that the daemon tells of; it ends as Watch does.
+func (c *Client) Probes(ctx context.Context, f func(Probe) error) error {
+	return stream(ctx, c, "probes", f)
+}
+
+// stream reads one object a line.
+func stream[T any](ctx context.Context, c *Client, name string, f func(T) error) error {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/"+name)
 	if err != nil {
 		return err
 	}
@@ -135,9 +145,9 @@ func (c *Client) Watch(ctx context.Context, f func(Event) error) error {
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
 	for lines.Scan() {
-		var e Event
+		var e T
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return fmt.Errorf("read the events of %s: %w", c.path, err)
+			return fmt.Errorf("read the %s of %s: %w", name, c.path, err)
 		}
 		if err := f(e); err != nil {
 			return err
@@ -150,7 +160,7 @@ func (c *Client) Watch(ctx context.Context, f func(Event) error) error {
 	if err == nil || errors.Is(err, unix.ECONNRESET) {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("read the events of %s: %w", c.path, err)
+	return fmt.Errorf("read the %s of %s: %w", name, c.path, err)
 }
 
 func (c *Client) get(ctx context.Context, path string, v any) error {

@@ -24,11 +24,11 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, target, body string, root bool) {
 		u, err := url.ParseRequestURI(target)
-		if err != nil || u.Path == "/v1/events" {
+		if err != nil || u.Path == "/v1/events" || u.Path == "/v1/probes" {
 			return
 		}
 		backend := &fakeBackend{status: twoMembers()}
-		s := NewServer(ServerOptions{Backend: backend, Events: &Broadcaster{}, Version: func() Version { return Version{} }, Log: slog.New(slog.DiscardHandler)})
+		s := NewServer(ServerOptions{Backend: backend, Events: &Broadcaster{}, Version: func() Version { return Version{} }, Probes: func(_ context.Context, f func(Probe) error) error { return f(Probe{}) }, Log: slog.New(slog.DiscardHandler)})
 		uid := uint32(1000)
 		if root {
 			uid = 0

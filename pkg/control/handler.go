@@ -53,6 +53,8 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) error 
 		writeJSON(w, http.StatusOK, s.opts.Version())
 	case "events":
 		return s.events(w, r)
+	case "probes":
+		return s.probes(w, r)
 	case Offline, Online:
 		return s.moveCommand(rt, w, r)
 	case "reload":
@@ -130,48 +132,6 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	_ = rc.SetWriteDeadline(time.Now().Add(s.writeTimeout))
 	writeJSON(w, http.StatusOK, answer)
 	return nil
-}
-
-// events streams until the reader goes away, stops reading or the server ends.
-func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
-	if s.streams.Add(1) > maxStreams {
-		s.streams.Add(-1)
-		return &Error{http.StatusServiceUnavailable, fmt.Sprintf("%d readers of events already", maxStreams), "end one of them"}
-	}
-	defer s.streams.Add(-1)
-	// First subscribe, then look: a change in between is told twice, not never.
-	sub := s.opts.Events.Subscribe(s.queueLength)
-	defer sub.Close()
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	rc := http.NewResponseController(w)
-	// net/http waits for the reader to hang up, and would take the end of the
-	// time for reading the request for that.
-	_ = rc.SetReadDeadline(time.Time{})
-	write := func(e Event) error {
-		line, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		if err := rc.SetWriteDeadline(time.Now().Add(s.writeTimeout)); err != nil {
-			return err
-		}
-		if _, err := w.Write(append(line, '\n')); err != nil {
-			return err
-		}
-		return rc.Flush()
-	}
-	_ = rc.Flush()
-	for _, e := range s.opts.Backend.Status().StateEvents(time.Now()) {
-		if write(e) != nil {
-			return nil
-		}
-	}
-	for {
-		e, err := sub.Next(r.Context())
-		if err != nil || write(e) != nil {
-			return nil
-		}
-	}
 }
 
 func errorBody(text string) []byte {

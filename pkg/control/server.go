@@ -20,7 +20,7 @@ const (
 	readTimeout    = 5 * time.Second  // a request, from its first byte to its last
 	writeTimeout   = 10 * time.Second // an answer, or one event
 	idleTimeout    = time.Minute
-	maxStreams     = 64
+	maxStreams     = 64  // of events and probes
 	maxConnections = 128 // of peers that are not root
 	shutdownGrace  = time.Second
 )
@@ -59,6 +59,7 @@ type ServerOptions struct {
 	Backend  Backend
 	Events   *Broadcaster
 	Version  func() Version
+	Probes   ProbeSource
 	Log      *slog.Logger
 }
 

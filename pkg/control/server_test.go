@@ -57,6 +57,42 @@ func (f *fakeBackend) Reload(context.Context) (*Reload, error) {
 	return &Reload{Summary: "nothing changed"}, nil
 }
 
+// twoProbes are told, then the source waits for its reader to go.
+func twoProbes(ctx context.Context, f func(Probe) error) error {
+	for _, state := range []string{ProbeAcked, ProbeLost} {
+		if err := f(Probe{Interface: "hme0", Probe: 200, State: state}); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestProbes(t *testing.T) {
+	ts := startServer(t, &fakeBackend{}, nil)
+	enough := errors.New("enough")
+	var states []string
+	err := ts.client.Probes(t.Context(), func(p Probe) error {
+		require.Equal(t, "hme0", p.Interface)
+		if states = append(states, p.State); len(states) == 2 {
+			return enough
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, enough)
+	require.Equal(t, []string{"acked", "lost"}, states)
+
+	// The end of the daemon is the end of the stream.
+	err = ts.client.Probes(t.Context(), func(p Probe) error {
+		if p.State == ProbeLost {
+			go ts.stop()
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorContains(t, err, "read the probes of")
+}
+
 func twoMembers() Status {
 	return Status{Version: "test", Groups: []Group{{Name: "unrealgrp1", State: "degraded",
 		Interfaces: []Interface{{Name: "hme0", State: "ok"}, {Name: "hme1", State: "failed"}}}},
@@ -77,7 +113,7 @@ func startServer(t *testing.T, backend Backend, change func(*Server)) *testServe
 	l, err := Listen(ts.path)
 	require.NoError(t, err)
 	s := NewServer(ServerOptions{Listener: l, Backend: backend, Events: ts.events, Log: slog.New(slog.DiscardHandler),
-		Version: func() Version { return Version{Version: "1.2.3", Features: []string{"tcx"}} }})
+		Version: func() Version { return Version{Version: "1.2.3", Features: []string{"tcx"}} }, Probes: twoProbes})
 	if change != nil {
 		change(s)
 	}
@@ -333,7 +369,6 @@ func TestBadRequests(t *testing.T) {
 		{"release misspelt", "POST /v1/release?grup=g HTTP/1.1\r\nHost: x\r\n\r\n", 400, "does not name one group"},
 		{"release of two", "POST /v1/release?group=g&group=h HTTP/1.1\r\nHost: x\r\n\r\n", 400, "does not name one group"},
 		{"release malformed", "POST /v1/release?group=%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400, "does not name one group"},
-		{"probes", "GET /v1/probes HTTP/1.1\r\nHost: x\r\n\r\n", 501, "not built yet"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conn, err := net.Dial("unix", ts.path)

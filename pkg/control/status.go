@@ -47,13 +47,20 @@ type Interface struct {
 	Attach        string       `json:"attach"` // xdp, xdp-generic, tcx, clsact or nothing
 	Cause         string       `json:"cause"`
 	Flaps         uint64       `json:"flaps"`
+	Index         *int         `json:"index"` // of the host; nil: it does not exist
+	MTU           *int         `json:"mtu"`
+	MAC           string       `json:"mac"`
 	TestAddresses List[string] `json:"test_addresses"`
-	Targets       List[string] `json:"targets"`
-	RTTP50NS      *int64       `json:"rtt_p50_ns"` // over the last 1,000 rounds
-	RTTP99NS      *int64       `json:"rtt_p99_ns"`
-	RoundsSent    *uint64      `json:"rounds_sent"`
-	RoundsMissed  *uint64      `json:"rounds_missed"`
-	Families      Families     `json:"families"`
+	// ProbesFrom is the source of the probes, TargetsFrom where the targets are from (config, routes,
+	// neighbours); by family, of those that are probed.
+	ProbesFrom   Words        `json:"probes_from"`
+	TargetsFrom  Words        `json:"targets_from"`
+	Targets      List[string] `json:"targets"`
+	RTTP50NS     *int64       `json:"rtt_p50_ns"` // over the last 1,000 rounds
+	RTTP99NS     *int64       `json:"rtt_p99_ns"`
+	RoundsSent   *uint64      `json:"rounds_sent"`
+	RoundsMissed *uint64      `json:"rounds_missed"`
+	Families     Families     `json:"families"`
 }
 
 // Family is what is known of a member in one address family.
@@ -78,6 +85,17 @@ func (f Families) MarshalJSON() ([]byte, error) {
 		return []byte("{}"), nil
 	}
 	return json.Marshal(map[string]Family(f))
+}
+
+// Words has the keys ipv4 and ipv6. It is {} in JSON when nil.
+type Words map[string]string
+
+// MarshalJSON writes a nil map as {}.
+func (w Words) MarshalJSON() ([]byte, error) {
+	if w == nil {
+		return []byte("{}"), nil
+	}
+	return json.Marshal(map[string]string(w))
 }
 
 // Address is a data address.

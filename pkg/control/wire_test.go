@@ -32,7 +32,7 @@ func TestEmptyJSON(t *testing.T) {
 		{Group{}, `{"name":"","state":"","failback":false,"detection_time_ns":0,"achievable_detection_time_ns":null,` +
 			`"interfaces":[],"addresses":[],"routes":[],"foreign_addresses":[]}`},
 		{Interface{}, `{"name":"","state":"","active":false,"standby":false,"link":"","probe":"","probe_kind":"","note":"",` +
-			`"attach":"","cause":"","flaps":0,"test_addresses":[],"targets":[],"rtt_p50_ns":null,"rtt_p99_ns":null,` +
+			`"attach":"","cause":"","flaps":0,"index":null,"mtu":null,"mac":"","test_addresses":[],"probes_from":{},"targets_from":{},"targets":[],"rtt_p50_ns":null,"rtt_p99_ns":null,` +
 			`"rounds_sent":null,"rounds_missed":null,"families":{}}`},
 		{Family{}, `{"state":"","active":false,"probe":"","targets":[],"rtt_p50_ns":null,"rtt_p99_ns":null,` +
 			`"rounds_sent":null,"rounds_missed":null}`},
@@ -44,6 +44,8 @@ func TestEmptyJSON(t *testing.T) {
 		{Moved{}, `{"address":"","from":"","to":""}`},
 		{Failed{}, `{"address":"","step":"","error":""}`},
 		{Event{}, `{"time":"0001-01-01T00:00:00Z","event":"","group":"","interface":"","family":"","address":"","detail":""}`},
+		{Probe{}, `{"time":"0001-01-01T00:00:00Z","group":"","interface":"","family":"","probe":0,"state":"","target":"",` +
+			`"rtt_ns":null,"rtt_avg_ns":null,"rtt_dev_ns":null}`},
 		{Version{}, `{"version":"","commit":"","go":"","kernel":"","features":[]}`},
 		{List[HistoryEntry](nil), `[]`},
 		{Reload{}, `{"summary":"","warnings":[]}`},
@@ -73,7 +75,7 @@ func TestFullJSON(t *testing.T) {
 // a list is never null, only what the contract says may be absent is, and
 // durations say their unit.
 func TestWireTypesKeepPromises(t *testing.T) {
-	mayBeAbsent := map[string]bool{"Event.Lost": true}
+	mayBeAbsent := map[string]bool{"Event.Lost": true, "Probe.Lost": true}
 	seen := make(map[reflect.Type]bool)
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {

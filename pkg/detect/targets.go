@@ -42,6 +42,27 @@ func ChooseTargets(f Family, c Candidates) []netip.Addr {
 	return c.pick(f, c.Neighbours, mostChosen)
 }
 
+// Source is where the targets are from.
+type Source string
+
+// Sources of targets.
+const (
+	FromConfig     Source = "config"
+	FromRoutes     Source = "routes"
+	FromNeighbours Source = "neighbours"
+)
+
+// SourceOf what ChooseTargets chooses.
+func SourceOf(f Family, c Candidates) Source {
+	switch {
+	case len(c.Configured) > 0:
+		return FromConfig
+	case len(c.pick(f, c.NextHops, 1)) > 0:
+		return FromRoutes
+	}
+	return FromNeighbours
+}
+
 func (c *Candidates) pick(f Family, from []netip.Addr, most int) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range from {

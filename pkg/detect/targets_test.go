@@ -19,6 +19,15 @@ func addrs(list ...string) (out []netip.Addr) {
 
 // Contract section 3, targets: where given, only these; default on-link next hops of routes, else up to
 // 5 reachable neighbours.
+func TestSourceOf(t *testing.T) {
+	subnet := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	hop, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
+	require.Equal(t, FromConfig, SourceOf(IPv4, Candidates{Configured: []netip.Addr{hop}, NextHops: []netip.Addr{hop}, Subnets: subnet}))
+	require.Equal(t, FromRoutes, SourceOf(IPv4, Candidates{NextHops: []netip.Addr{far, hop}, Subnets: subnet}))
+	require.Equal(t, FromNeighbours, SourceOf(IPv4, Candidates{NextHops: []netip.Addr{far}, Neighbours: []netip.Addr{hop}, Subnets: subnet}))
+	require.Equal(t, FromNeighbours, SourceOf(IPv6, Candidates{NextHops: []netip.Addr{hop}, Subnets: subnet}))
+}
+
 func TestChooseTargets(t *testing.T) {
 	subnets := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
 	for _, row := range []struct {

@@ -20,6 +20,8 @@ type compiledPlan struct {
 }
 
 type compiledTrack struct {
+	name     string
+	number   int
 	interval int64
 	state    *trackState
 	shared   *bpf.Track
@@ -30,6 +32,7 @@ type compiledTrack struct {
 }
 
 type compiledMember struct {
+	name    string
 	number  int
 	ifindex int
 	shared  *bpf.Instance
@@ -67,7 +70,7 @@ func (p *Prober) compile(plan *Plan, old *compiledPlan) *compiledPlan {
 }
 
 func (p *Prober) compileTrack(t *Track, state *trackState, c, old *compiledPlan) compiledTrack {
-	out := compiledTrack{interval: t.Interval.Nanoseconds(), state: state, shared: &p.tracks[t.Number]}
+	out := compiledTrack{name: t.Name, number: t.Number, interval: t.Interval.Nanoseconds(), state: state, shared: &p.tracks[t.Number]}
 	for i := range t.Targets {
 		out.targets = append(out.targets, t.Targets[i].Addr)
 	}
@@ -90,7 +93,7 @@ func (p *Prober) compileTrack(t *Track, state *trackState, c, old *compiledPlan)
 		}
 		c.instances[number] = in
 		probed = append(probed, m)
-		out.members = append(out.members, compiledMember{m.Number, m.Ifindex, &p.instances[number], in})
+		out.members = append(out.members, compiledMember{m.Name, m.Number, m.Ifindex, &p.instances[number], in})
 	}
 	if t.Paused || len(probed) == 0 {
 		return out

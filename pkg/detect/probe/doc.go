@@ -15,6 +15,8 @@
 // answers), Slot.Sent, Instance.Newest and Instance.RecentMissed; Plan.Publish writes what describes
 // tracks and instances; Limit, Flags and Word belong to the engine. All times are CLOCK_MONOTONIC ns.
 //
-// Update, Snapshot, TrackSnapshot and RTT may be called by any goroutine, Update by one at a time.
+// A Watch hears what became of each probe, when its round is closed; it never holds the prober up.
+//
+// Update, Watch, Snapshot, TrackSnapshot and RTT may be called by any goroutine, Update by one at a time.
 // Nothing here decides who is usable: that is package detect.
 package probe

@@ -20,6 +20,7 @@ type Plan struct {
 
 // Track is what the prober has to know about one family of one group.
 type Track struct {
+	Name     string        // of the group, for those who watch
 	Number   int           // bpf.TrackNumber(group, family); its parity is the family
 	Interval time.Duration // between rounds, 50us .. 1h
 	Members  []Member      // at most bpf.GroupMembers
@@ -29,8 +30,9 @@ type Track struct {
 
 // Member is one instance: this track's family of one member.
 type Member struct {
-	Number  int // bpf.Member number
-	Bit     int // in the words of the group's tracks
+	Name    string // for those who watch
+	Number  int    // bpf.Member number
+	Bit     int    // in the words of the group's tracks
 	Ifindex int
 	MAC     [6]byte
 	Kind    uint32     // bpf.KindICMP, bpf.KindARP; bpf.KindNone: not probed

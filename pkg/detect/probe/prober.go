@@ -38,8 +38,9 @@ type Prober struct {
 	plan    atomic.Pointer[compiledPlan]
 	stopped atomic.Bool
 	beat    atomic.Int64
+	watches atomic.Pointer[[]*Watch] // nil: nobody
 
-	mutex sync.Mutex // of Update
+	mutex sync.Mutex // of Update and of the list of watches
 }
 
 // New makes a prober and its socket (CAP_NET_RAW in the present network namespace), with an empty

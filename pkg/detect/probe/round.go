@@ -104,6 +104,10 @@ func (p *Prober) closeRounds(t *compiledTrack) {
 		return
 	}
 	now := nowNs()
+	var watches []*Watch
+	if list := p.watches.Load(); list != nil {
+		watches = *list
+	}
 	patience := closeAfter(t.interval)
 	for i := range t.members {
 		patience = max(patience, dueAfter(t.members[i].shared))
@@ -120,6 +124,9 @@ func (p *Prober) closeRounds(t *compiledTrack) {
 		t.state.closed = n
 		if atomic.LoadUint32(&slot.Round) == n {
 			t.closeRound(n, slot, now)
+			if watches != nil {
+				t.tell(watches, n, slot)
+			}
 		}
 	}
 }
