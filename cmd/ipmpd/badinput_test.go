@@ -127,10 +127,15 @@ func TestBadFilesTouchNothing(t *testing.T) {
 		require.Equal(t, before, hostState(t, l))
 	})
 	t.Run("Solaris files", func(t *testing.T) {
-		code, _, stderr := inHost(t, l, binary, nil, "run", "--solaris", "/", "--socket", filepath.Join(l.Dir, "s"))
-		require.Equal(t, "ipmpd: run --solaris is not built yet; it comes with a later release\n", stderr)
-		require.Equal(t, 1, code)
-		require.Equal(t, before, hostState(t, l))
+		require.NoError(t, os.Mkdir(filepath.Join(l.Dir, "etc"), 0o755))
+		file := filepath.Join(l.Dir, "etc/hostname.hme0")
+		require.NoError(t, os.WriteFile(file, []byte("192.0.2.11/24 group g frobnicate up\n"), 0o600))
+		for _, command := range []string{"run", "check"} {
+			code, _, stderr := inHost(t, l, binary, nil, command, "--solaris", l.Dir, "--socket", filepath.Join(l.Dir, "s"))
+			require.True(t, strings.HasPrefix(stderr, "ipmpd: "+file+":1: frobnicate: this is no word"), stderr)
+			require.Equal(t, 3, code)
+			require.Equal(t, before, hostState(t, l))
+		}
 	})
 	for _, command := range notBuiltCommands() {
 		t.Run(command.Name(), func(t *testing.T) {

@@ -13,18 +13,18 @@ import (
 	"github.com/ipmpd/ipmpd/pkg/config"
 )
 
-// defaultConfig is the file that run and check read when told no other.
-const defaultConfig = "/etc/ipmpd/ipmpd.yaml"
-
 func newCheckCommand() *cobra.Command {
-	var file string
+	var from source
 	cmd := &cobra.Command{
-		Use:                   "check [--config FILE]",
+		Use:                   "check [--config FILE | --solaris ROOT]",
 		Short:                 "tell whether `run` would run; changes nothing",
 		Args:                  argsBetween(0, 0),
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, warnings, err := loadForHost(file, hostLinks)
+			if err := from.settle(cmd); err != nil {
+				return err
+			}
+			cfg, warnings, err := from.loadForHost(hostLinks)
 			if err != nil {
 				return err
 			}
@@ -42,26 +42,8 @@ func newCheckCommand() *cobra.Command {
 			return verdict(found)
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", defaultConfig, "configuration `FILE`")
+	from.flags(cmd)
 	return cmd
-}
-
-// loadForHost reads a configuration and judges it by the links of the host.
-// What is wrong with either is a *config.Error; the first in file order.
-func loadForHost(file string, links func() ([]config.HostLink, error)) (*config.Config, []config.Warning, error) {
-	cfg, err := config.Load(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	host, err := links()
-	if err != nil {
-		return nil, nil, err
-	}
-	errs, warnings := config.CheckHost(cfg, host)
-	if len(errs) > 0 {
-		return nil, nil, errs[0]
-	}
-	return cfg, warnings, nil
 }
 
 // writeChecked ends with `FILE: ok` only where `run` would run.

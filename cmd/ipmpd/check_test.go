@@ -103,18 +103,18 @@ func TestLoadForHost(t *testing.T) {
 		return func() ([]config.HostLink, error) { return links, nil }
 	}
 	a, b := config.HostLink{Name: "ipmptst0", Exists: true, MTU: 1500}, config.HostLink{Name: "ipmptst1", Exists: true, MTU: 1500}
-	cfg, warnings, err := loadForHost(file, links(b, a))
+	cfg, warnings, err := (&source{file: file}).loadForHost(links(b, a))
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	require.Len(t, cfg.Groups, 1)
 
 	b.MTU = 9000
-	_, _, err = loadForHost(file, links(b, a))
+	_, _, err = (&source{file: file}).loadForHost(links(b, a))
 	require.Equal(t, exitConfig, exitCode(err))
 	require.ErrorContains(t, err, file+":7:7: interface ipmptst1 has MTU 9000")
 
 	broken := errors.New("netlink is broken")
-	_, _, err = loadForHost(file, func() ([]config.HostLink, error) { return nil, broken })
+	_, _, err = (&source{file: file}).loadForHost(func() ([]config.HostLink, error) { return nil, broken })
 	require.ErrorIs(t, err, broken)
 	require.Equal(t, exitFailure, exitCode(err))
 }

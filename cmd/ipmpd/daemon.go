@@ -53,6 +53,7 @@ type daemon struct {
 	links    *netstate.LinkEvents
 	engine   *engine
 	reloader *reloader
+	dumper   *dumper
 	realtime probe.Realtime
 	closers  []func()
 	warned   sync.Map // texts
@@ -174,7 +175,7 @@ func (d *daemon) run(ctx context.Context) error {
 	e := d.engine
 	e.begin(d.cfg)
 	server := control.NewServer(control.ServerOptions{
-		Listener: d.listener, Backend: backend{e, d.reloader}, Events: e.public, Version: d.version, Log: d.log})
+		Listener: d.listener, Backend: backend{e, d.reloader}, Events: e.public, Version: d.version, Probes: probes(d.prober), Log: d.log})
 	notify := &notifier{healthy: d.healthy, log: d.log}
 	d.reloader.status = notify.Status
 	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
@@ -194,6 +195,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"engine", e.run},
 		{"server", server.Run},
 		{"hangup", d.reloader.Run},
+		{"dump", d.dumper.Run},
 		{"watchdog", notify.Run},
 		{"ready", func(ctx context.Context) error { return d.ready(ctx, server, notify) }},
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ipmpd/ipmpd/pkg/config"
 )
 
@@ -42,15 +44,32 @@ func runContext(ctx context.Context, args []string, stdout, stderr io.Writer) in
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "ipmpd: %s\n", oneLine(err))
+	name := programName(args[0])
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err))
+	if name != "ipmpd" {
+		return exitFailure // Solaris' commands have no other
+	}
 	return exitCode(err)
 }
 
-func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if name := filepath.Base(args[0]); name == "ipmpstat" || name == "if_mpadm" {
-		return notBuilt(name)
+// programName by which the program was called; whatever is not Solaris' is ipmpd.
+func programName(arg0 string) string {
+	if name := filepath.Base(arg0); name == "ipmpstat" || name == "if_mpadm" {
+		return name
 	}
-	root := newRootCommand()
+	return "ipmpd"
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var root *cobra.Command
+	switch programName(args[0]) {
+	case "ipmpstat":
+		root = newIpmpstatCommand()
+	case "if_mpadm":
+		root = newMpadmCommand()
+	default:
+		root = newRootCommand()
+	}
 	root.SetArgs(args[1:])
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -17,7 +17,7 @@ func notBuilt(what string) error {
 // known by name, so that nobody takes the refusal for a typing error.
 func notBuiltCommands() []*cobra.Command {
 	var commands []*cobra.Command
-	for _, name := range []string{"import", "calibrate", "stat", "ifconfig"} {
+	for _, name := range []string{"calibrate"} {
 		commands = append(commands, &cobra.Command{
 			Use:                name,
 			Short:              "not built yet",

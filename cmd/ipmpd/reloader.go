@@ -17,7 +17,7 @@ import (
 // reloader reads the configuration file again, whoever asks for it, one at a time. It reads and judges
 // on the goroutine of who asks; the engine gets what is good, as an event.
 type reloader struct {
-	file   string
+	from   source
 	level  *slog.LevelVar
 	log    *slog.Logger
 	engine *engine
@@ -27,8 +27,8 @@ type reloader struct {
 	status func(string)  // tells systemd; may be nil
 }
 
-func newReloader(d *daemon, file string, level *slog.LevelVar, hangup <-chan os.Signal) *reloader {
-	return &reloader{file: file, level: level, log: d.log, engine: d.engine, hangup: hangup,
+func newReloader(d *daemon, from source, level *slog.LevelVar, hangup <-chan os.Signal) *reloader {
+	return &reloader{from: from, level: level, log: d.log, engine: d.engine, hangup: hangup,
 		turn: make(chan struct{}, 1), runs: *d.cfg}
 }
 
@@ -66,7 +66,7 @@ func (r *reloader) Reload(ctx context.Context) (*control.Reload, error) {
 }
 
 func (r *reloader) reload(ctx context.Context) (*control.Reload, error) {
-	cfg, warnings, err := loadForHost(r.file, hostLinks)
+	cfg, warnings, err := r.from.loadForHost(hostLinks)
 	var wrong *config.Error
 	if errors.As(err, &wrong) {
 		return nil, &control.Error{Status: control.WrongConfig, Cause: wrong.Error()}

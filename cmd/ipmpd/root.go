@@ -31,6 +31,26 @@ func globalsOf(cmd *cobra.Command) globals {
 
 func (g globals) client() *control.Client { return control.NewClient(g.Socket) }
 
+// addGlobals adds their flags.
+func addGlobals(root *cobra.Command) {
+	socket := control.DefaultSocket
+	if s := os.Getenv("IPMPD_SOCKET"); s != "" {
+		socket = s
+	}
+	root.PersistentFlags().String("socket", socket, "control `PATH` of the daemon (environment IPMPD_SOCKET)")
+	root.PersistentFlags().String("state", "", "state `FILE` of the daemon (default: the socket's path with .state)")
+}
+
+// bySolarisName makes a command the whole program.
+func bySolarisName(cmd *cobra.Command) *cobra.Command {
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w; usage: %s", err, cmd.UseLine())
+	})
+	addGlobals(cmd)
+	return cmd
+}
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ipmpd",
@@ -45,14 +65,10 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usageError("%w; see `ipmpd --help`", err)
 	})
-	socket := control.DefaultSocket
-	if s := os.Getenv("IPMPD_SOCKET"); s != "" {
-		socket = s
-	}
-	root.PersistentFlags().String("socket", socket, "control `PATH` of the daemon (environment IPMPD_SOCKET)")
-	root.PersistentFlags().String("state", "", "state `FILE` of the daemon (default: the socket's path with .state)")
+	addGlobals(root)
 	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newWatchCommand(),
-		newHistoryCommand(), newOfflineCommand(), newOnlineCommand(), newReloadCommand(), newReleaseCommand(), newVersionCommand())
+		newHistoryCommand(), newOfflineCommand(), newOnlineCommand(), newReloadCommand(), newReleaseCommand(), newImportCommand(), newStatCommand(),
+		newIfconfigCommand(), newVersionCommand())
 	root.AddCommand(notBuiltCommands()...)
 	return root
 }

@@ -12,23 +12,26 @@ import (
 )
 
 func newRunCommand() *cobra.Command {
-	var file, solaris string
+	var from source
 	cmd := &cobra.Command{
 		Use:                   "run [--config FILE | --solaris ROOT]",
 		Short:                 "the daemon, in the foreground",
 		Args:                  argsBetween(0, 0),
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if solaris != "" {
-				return notBuilt("run --solaris")
+			if err := from.settle(cmd); err != nil {
+				return err
 			}
-			cfg, warnings, err := loadForHost(file, hostLinks)
+			cfg, warnings, err := from.loadForHost(hostLinks)
 			if err != nil {
 				return err
 			}
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
+			tell := make(chan os.Signal, 1)
+			signal.Notify(tell, syscall.SIGUSR1)
+			defer signal.Stop(tell)
 			level := &slog.LevelVar{}
 			level.Set(cfg.LogLevel)
 			log := newLogger(cmd.ErrOrStderr(), level, stderrIsJournal())
@@ -43,14 +46,14 @@ func newRunCommand() *cobra.Command {
 				return advised(err)
 			}
 			defer d.close()
-			d.reloader = newReloader(d, file, level, hangup)
+			d.reloader = newReloader(d, from, level, hangup)
+			d.dumper = &dumper{signal: tell, status: d.engine.Status, log: log}
 			if err := d.run(cmd.Context()); err != nil {
 				return advised(err)
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", defaultConfig, "configuration `FILE`")
-	cmd.Flags().StringVar(&solaris, "solaris", "", "read the Solaris files below `ROOT`")
+	from.flags(cmd)
 	return cmd
 }

@@ -35,6 +35,8 @@ var graph = []row{
 		"what a host means for a configuration, pure: facts in, findings out; cmd/ipmpd reads the host"},
 	{"pkg/config", nil, []string{"github.com/goccy/go-yaml/..."},
 		"its structs stop there; cmd/ipmpd translates them"},
+	{"pkg/solaris", []string{"pkg/control"}, nil,
+		"draws the wire types, as any other reader of the socket may; pure"},
 	{"pkg/control", nil, []string{"golang.org/x/sys/...", "golang.org/x/sync/..."},
 		"wire types, server, client: anyone may link the client"},
 	{"pkg/netstate", nil, []string{"github.com/vishvananda/netlink/...", "golang.org/x/sys/...", "golang.org/x/sync/..."},
@@ -57,7 +59,7 @@ var graph = []row{
 // inTests is what the test files of every package may import beside its row.
 var inTests = row{
 	ours: []string{"test/lab/..."},
-	others: []string{"github.com/stretchr/testify/...", "github.com/google/go-cmp/...", "pgregory.net/rapid",
+	others: []string{"github.com/stretchr/testify/...", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/rogpeppe/go-internal/testscript",
 		"go.uber.org/goleak", "github.com/vishvananda/netlink/...", "github.com/vishvananda/netns", "github.com/cilium/ebpf/...",
 		"golang.org/x/..."},
 }
