@@ -127,11 +127,12 @@ func TestBadFilesTouchNothing(t *testing.T) {
 		require.Equal(t, before, hostState(t, l))
 	})
 	t.Run("Solaris files", func(t *testing.T) {
-		require.NoError(t, os.Mkdir(filepath.Join(l.Dir, "etc"), 0o755))
-		file := filepath.Join(l.Dir, "etc/hostname.hme0")
+		root := t.TempDir()
+		require.NoError(t, os.Mkdir(filepath.Join(root, "etc"), 0o755))
+		file := filepath.Join(root, "etc/hostname.hme0")
 		require.NoError(t, os.WriteFile(file, []byte("192.0.2.11/24 group g frobnicate up\n"), 0o600))
 		for _, command := range []string{"run", "check"} {
-			code, _, stderr := inHost(t, l, binary, nil, command, "--solaris", l.Dir, "--socket", filepath.Join(l.Dir, "s"))
+			code, _, stderr := inHost(t, l, binary, nil, command, "--solaris", root, "--socket", filepath.Join(l.Dir, "s"))
 			require.True(t, strings.HasPrefix(stderr, "ipmpd: "+file+":1: frobnicate: this is no word"), stderr)
 			require.Equal(t, 3, code)
 			require.Equal(t, before, hostState(t, l))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type Daemon struct {
 	lab    *Lab
 	binary string
 	config string
+	root   string // of Solaris files, in place of config; "": none
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -35,6 +37,17 @@ type Daemon struct {
 // Daemon writes a configuration and starts binary with it in the host's namespaces. It does not
 // wait: see [Daemon.WaitReady]. [Lab.Close] ends it.
 func (l *Lab) Daemon(binary, config string) (*Daemon, error) {
+	d, err := l.newDaemon(binary)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Configure(config); err != nil {
+		return nil, err
+	}
+	return d, d.Start()
+}
+
+func (l *Lab) newDaemon(binary string) (*Daemon, error) {
 	name := fmt.Sprintf("ipmpd%d", len(l.daemons))
 	d := &Daemon{
 		Socket: filepath.Join(l.Dir, name+".sock"),
@@ -42,10 +55,17 @@ func (l *Lab) Daemon(binary, config string) (*Daemon, error) {
 		Log:    filepath.Join(l.Dir, name+".log"),
 		lab:    l, binary: binary, config: filepath.Join(l.Dir, name+".yaml"),
 	}
-	if err := d.Configure(config); err != nil {
+	l.daemons = append(l.daemons, d)
+	return d, nil
+}
+
+// SolarisDaemon is [Lab.Daemon] with the Solaris files below root in place of a configuration.
+func (l *Lab) SolarisDaemon(binary, root string) (*Daemon, error) {
+	d, err := l.newDaemon(binary)
+	if err != nil {
 		return nil, err
 	}
-	l.daemons = append(l.daemons, d)
+	d.root = root
 	return d, d.Start()
 }
 
@@ -69,7 +89,11 @@ func (d *Daemon) Start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(d.binary, "run", "--config", d.config, "--socket", d.Socket, "--state", d.State)
+	from := []string{"--config", d.config}
+	if d.root != "" {
+		from = []string{"--solaris", d.root}
+	}
+	cmd := exec.Command(d.binary, append([]string{"run", "--socket", d.Socket, "--state", d.State}, from...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A killed lab takes its daemon with it. The signal comes when the starting *thread* ends, so
 	// that thread waits for the daemon.
@@ -147,15 +171,29 @@ func (d *Daemon) Ended() bool {
 	}
 }
 
+// RunAs executes the program by another name, `RunAs(ctx, "ipmpstat", "-g")`, and returns its
+// standard output.
+func (d *Daemon) RunAs(ctx context.Context, name string, args ...string) (string, error) {
+	path := filepath.Join(d.lab.Dir, name)
+	if err := os.Symlink(d.binary, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return d.execute(ctx, path, args)
+}
+
 // Run executes an ipmpd command against this daemon, `Run(ctx, "offline", "hme0")`, and returns
 // its standard output.
 func (d *Daemon) Run(ctx context.Context, args ...string) (string, error) {
+	return d.execute(ctx, d.binary, args)
+}
+
+func (d *Daemon) execute(ctx context.Context, path string, args []string) (string, error) {
 	var stdout, stderr strings.Builder
-	cmd := exec.CommandContext(ctx, d.binary, append(args, "--socket", d.Socket)...)
+	cmd := exec.CommandContext(ctx, path, append(args, "--socket", d.Socket)...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := d.lab.InHost(cmd.Run)
 	if err != nil {
-		err = fmt.Errorf("ipmpd %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		err = fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), err
 }

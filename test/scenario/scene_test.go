@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +37,7 @@ type setup struct {
 	atHome    string                       // home of all addresses; "": as the contract spreads them
 	binary    string                       // "": program
 	config    string                       // in place of the one that the above makes
+	solaris   map[string]string            // Solaris files, in place of a configuration
 	prepare   func(t *testing.T, s *scene) // before the daemon starts
 	ready     func(s *scene) (bool, error) // nil: all that is probed answers
 }
@@ -122,7 +125,11 @@ func stage(t *testing.T, c setup) *scene {
 	if binary == "" {
 		binary = program
 	}
-	s.daemon, err = s.Daemon(binary, c.text(s.Lab))
+	if c.solaris != nil {
+		s.daemon, err = s.SolarisDaemon(binary, s.write(c.solaris))
+	} else {
+		s.daemon, err = s.Daemon(binary, c.text(s.Lab))
+	}
 	require.NoError(t, err)
 	s.client = control.NewClient(s.daemon.Socket)
 	ready := s.ready
@@ -137,6 +144,18 @@ func stage(t *testing.T, c setup) *scene {
 		}
 	})
 	return s
+}
+
+// write files below the lab's folder; it returns their root.
+func (s *scene) write(files map[string]string) string {
+	s.t.Helper()
+	root := filepath.Join(s.Dir, "root")
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		require.NoError(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(s.t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	return root
 }
 
 // ready tells whether every address is in use, which waits for the duplicate check, and every family
