@@ -161,12 +161,22 @@ func hostNames(ctx context.Context) func(netip.Addr) string {
 			names, err := net.DefaultResolver.LookupAddr(soon, a.String())
 			cancel()
 			left -= time.Since(began)
-			if err == nil && len(names) > 0 {
-				known[a], _, _ = strings.Cut(names[0], ".")
+			if err == nil {
+				known[a] = shortName(a, names)
 			}
 		}
 		return known[a]
 	}
+}
+
+// shortName is the first name without its domain, the address where there is none.
+func shortName(a netip.Addr, names []string) string {
+	if len(names) > 0 {
+		if name, _, _ := strings.Cut(names[0], "."); name != "" {
+			return name
+		}
+	}
+	return a.String()
 }
 
 // screenLines of a terminal; 0: it is none.

@@ -110,7 +110,8 @@ func TestCommands(t *testing.T) {
 func TestBuiltCommands(t *testing.T) {
 	help, _ := ipmpd(t)("help")
 	built := offered(help, "Available Commands:")
-	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "reload", "release", "version"} {
+	for _, name := range []string{"run", "check", "status", "watch", "history", "offline", "online", "reload", "release", "version",
+		"import", "stat", "ifconfig"} {
 		require.Contains(t, built, name)
 	}
 }
