@@ -4,17 +4,17 @@ package scenario
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/test/lab"
 )
 
@@ -79,8 +79,6 @@ func TestSolaris(t *testing.T) {
 	s.at("hme0", lab.Data)
 }
 
-var errEnough = errors.New("enough")
-
 const statHeader = "INTERFACE   ACTIVE  GROUP       FLAGS     LINK      PROBE     STATE\n"
 
 // as runs the program under a name that must succeed.
@@ -117,23 +115,26 @@ func (s *scene) picture(owner string, works ...bool) string {
 	return b.String()
 }
 
-// probes waits until the daemon has told an answered one of each member.
+// probes waits until `ipmpstat -p`, which goes on until it is ended, shows an answered one of each member.
 func (s *scene) probes(names ...string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.context(), patience)
-	defer cancel()
-	left := map[string]bool{}
-	for _, n := range names {
-		left[n] = true
-	}
-	err := s.client.Probes(ctx, func(p control.Probe) error {
-		if p.State == control.ProbeAcked && p.RTTNS != nil && p.Target != "" {
-			delete(left, p.Interface)
+	s.wait("probes of all members", func() (bool, error) {
+		ctx, cancel := context.WithTimeout(s.context(), 300*time.Millisecond)
+		defer cancel()
+		out, err := s.daemon.RunAs(ctx, "ipmpstat", "-pn")
+		if ctx.Err() == nil {
+			return false, fmt.Errorf("it ended by itself: %w", err)
 		}
-		if len(left) == 0 {
-			return errEnough
+		if !strings.HasPrefix(out, "TIME      INTERFACE   PROBE  NETRTT    RTT       RTTAVG    TARGET\n") {
+			return false, fmt.Errorf("it shows %q", out)
 		}
-		return nil
+		for _, name := range names {
+			row := regexp.MustCompile(`(?m)^[0-9.]+(us|ms|s) +` + name + ` +[0-9]+ +([0-9.]+(us|ms) +){3}192\.0\.2\.[0-9]+$`)
+			if !row.MatchString(out) {
+				return false, fmt.Errorf("nothing of %s in %q", name, out)
+			}
+		}
+		s.t.Logf("ipmpstat -pn, its end:\n%s", out[max(0, len(out)-300):])
+		return true, nil
 	})
-	require.ErrorIs(s.t, err, errEnough)
 }

@@ -87,7 +87,7 @@ type lab struct {
 	track *compiledTrack
 }
 
-func newLab(t *testing.T, members, targets int) *lab {
+func newLab(t testing.TB, members, targets int) *lab {
 	p := &Prober{instances: make([]bpf.Instance, bpf.Instances), tracks: make([]bpf.Track, bpf.Tracks)}
 	c := p.compile(testPlan(members, targets), &compiledPlan{})
 	p.plan.Store(c)

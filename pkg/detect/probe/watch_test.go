@@ -81,3 +81,26 @@ func TestWatchAllocatesNothing(t *testing.T) {
 		l.closeRounds(l.track)
 	}))
 }
+
+// What a closed round of two members costs the prober thread, watched or not.
+func BenchmarkCloseRounds(b *testing.B) {
+	for _, watched := range []bool{false, true} {
+		b.Run(map[bool]string{false: "nobody watches", true: "watched"}[watched], func(b *testing.B) {
+			l := newLab(b, 2, 1)
+			if watched {
+				w := l.Watch()
+				defer l.Unwatch(w)
+				go func() {
+					for range w.C {
+					}
+				}()
+				defer close(w.c)
+			}
+			both := []int{0, 1}
+			for b.Loop() {
+				l.begin(time.Second, both, both)
+				l.closeRounds(l.track)
+			}
+		})
+	}
+}
