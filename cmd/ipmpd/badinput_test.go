@@ -74,7 +74,7 @@ var badFiles = []struct{ name, yaml, want string }{
 	{"monitor", goodGroup + "monitor: {}\n", "6:1: monitor is not built yet; remove it"},
 	{"notify", goodGroup + "notify: []\n", "6:1: notify is not built yet; remove it"},
 	{"multicast", goodGroup + "    multicast: failover\n", "6:5: multicast is not built yet; remove it"},
-	{"force", goodGroup + "    force: true\n", "6:12: force: true is not built yet; remove it"},
+	{"force", goodGroup + "    force: yes please\n", `6:12: force is "yes please"; write true or false`},
 }
 
 // many groups of many members.

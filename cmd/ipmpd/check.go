@@ -28,11 +28,16 @@ func newCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			g := globalsOf(cmd)
+			accepted, err := checkLastAddress(cfg, peekJournal(g.State))
+			if err != nil {
+				return advised(err)
+			}
+			warnings = append(warnings, accepted...)
 			found, err := examine(cmd.Context(), cfg, "/")
 			if err != nil {
 				return advised(err)
 			}
-			g := globalsOf(cmd)
 			if daemon, err := g.client().Version(cmd.Context()); err == nil {
 				found = append(found, check.Daemon(g.Socket, daemon.Version))
 			}

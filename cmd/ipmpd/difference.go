@@ -80,6 +80,7 @@ func sameGroup(a, b *config.Group) bool {
 func withoutPlaces(g *config.Group) config.Group {
 	c := *g
 	c.Pos = config.Pos{}
+	c.Force = false // asked for before, and never at work
 	c.Interfaces, c.Addresses, c.Routes = slices.Clone(c.Interfaces), slices.Clone(c.Addresses), slices.Clone(c.Routes)
 	for i := range c.Interfaces {
 		c.Interfaces[i].Pos = config.Pos{}

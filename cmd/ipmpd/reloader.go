@@ -67,6 +67,11 @@ func (r *reloader) Reload(ctx context.Context) (*control.Reload, error) {
 
 func (r *reloader) reload(ctx context.Context) (*control.Reload, error) {
 	cfg, warnings, err := r.from.loadForHost(hostLinks)
+	if err == nil {
+		var accepted []config.Warning
+		accepted, err = r.lookAhead(ctx, cfg)
+		warnings = append(warnings, accepted...)
+	}
 	var wrong *config.Error
 	if errors.As(err, &wrong) {
 		return nil, &control.Error{Status: control.WrongConfig, Cause: wrong.Error()}
@@ -93,6 +98,26 @@ func (r *reloader) reload(ctx context.Context) (*control.Reload, error) {
 		r.status(watched(cfg))
 	}
 	return answer, nil
+}
+
+// lookAhead judges what a configuration will do to the host, where it is another than the one that runs.
+func (r *reloader) lookAhead(ctx context.Context, cfg *config.Config) ([]config.Warning, error) {
+	answer := make(chan []config.Group, 1)
+	var running []config.Group
+	select {
+	case r.engine.events <- func() { answer <- r.engine.configured() }:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case running = <-answer:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if diff := compare(running, cfg.Groups); diff.nothing() {
+		return nil, nil
+	}
+	return checkLastAddress(cfg, r.engine.journal)
 }
 
 // reload lets the engine take over a configuration. It returns what was different, once those who left

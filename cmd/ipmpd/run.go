@@ -26,6 +26,11 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			accepted, err := checkLastAddress(cfg, peekJournal(globalsOf(cmd).State))
+			if err != nil {
+				return advised(err)
+			}
+			warnings = append(warnings, accepted...)
 			hangup := make(chan os.Signal, 1)
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"net/netip"
 	"reflect"
 	"slices"
 
@@ -78,36 +77,7 @@ func (u *unit) undoGroup(clsact func(int) bool) addr.UndoGroup {
 // dropFormer puts back what a former run has found, or has changed, where the file no longer has the
 // interface or the address.
 func (e *engine) dropFormer(former []addr.UndoGroup) {
-	named, members := map[netip.Addr]bool{}, map[int]bool{}
-	for _, u := range e.units {
-		for _, a := range u.cfg.Addresses {
-			named[a.Prefix.Addr()] = true
-		}
-		for _, m := range u.members {
-			members[m.ifindex] = true
-			for _, p := range m.cfg.Test {
-				named[p.Addr()] = true
-			}
-		}
-	}
-	gone := addr.UndoGroup{Slot: bpf.Groups} // no group's
-	for _, g := range former {
-		for _, a := range g.Addresses {
-			if !named[a.Addr()] {
-				gone.Addresses = append(gone.Addresses, a)
-			}
-		}
-		for _, m := range g.Members {
-			for _, a := range m.Tests {
-				if !named[a.Addr()] {
-					gone.Addresses = append(gone.Addresses, a)
-				}
-			}
-			if m.Index != 0 && !members[m.Index] {
-				gone.Members = append(gone.Members, addr.UndoMember{Name: m.Name, Index: m.Index, Clsact: m.Clsact})
-			}
-		}
-	}
+	gone := leftOver(former, e.units)
 	if len(gone.Addresses) == 0 && len(gone.Members) == 0 {
 		return
 	}

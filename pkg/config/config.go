@@ -40,7 +40,7 @@ type Group struct {
 	Attach         Attach
 	DuplicateCheck bool
 	Announce       Announce
-	Force          bool // not built yet: false
+	Force          bool // accept that it takes the last address from the default route
 	Spread         Spread
 	Interfaces     []Interface
 	Addresses      []Address

@@ -80,7 +80,7 @@ func TestKeyErrors(t *testing.T) {
 		{"monitor", two + "monitor: {}\n", "4:1: monitor is not built yet; remove it"},
 		{"notify", two + "notify: []\n", "4:1: notify is not built yet; remove it"},
 		{"multicast", two + "    multicast: off\n", "4:5: multicast is not built yet; remove it"},
-		{"force", two + "    force: true\n", "4:12: force: true is not built yet; remove it"},
+		{"force", two + "    force: 1\n", `4:12: force is "1"; write true or false`},
 	})
 }
 

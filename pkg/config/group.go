@@ -109,20 +109,11 @@ var groupKeys = []key[draft]{
 	{"announce", func(d *decoder, n ast.Node, g *draft) error {
 		return decode(d, n, "announce", announceKeys, &g.Announce)
 	}},
-	field("force", func(g *draft) *bool { return &g.Force }, (*decoder).notForced),
+	field("force", func(g *draft) *bool { return &g.Force }, (*decoder).boolean),
 	field("spread", func(g *draft) *Spread { return &g.Spread }, oneOf(SpreadOn, SpreadOff, SpreadL4)),
 	{"interfaces", (*decoder).readInterfaces},
 	{"addresses", (*decoder).readAddresses},
 	{"routes", (*decoder).readRoutes},
-}
-
-// notForced takes the one value whose promise is kept.
-func (d *decoder) notForced(n ast.Node, name string) (bool, error) {
-	force, err := d.boolean(n, name)
-	if err == nil && force {
-		err = d.errorAt(place(n), "remove it", "%s: true is not built yet", name)
-	}
-	return false, err
 }
 
 var announceKeys = []key[Announce]{
