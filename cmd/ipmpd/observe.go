@@ -43,7 +43,7 @@ func translated(s *netstate.Snapshot) addr.Observed {
 		o.Addresses = append(o.Addresses, addr.HostAddress{
 			Link: a.Link, Prefix: a.Prefix, Flags: a.Flags, Proto: a.Protocol, Form: addr.AddressForm{
 				Scope: a.Scope, Label: a.Label, Peer: a.Peer, Broadcast: a.Broadcast, Metric: a.Metric,
-				Preferred: limited(a.Preferred), Valid: limited(a.Valid)}})
+				Preferred: limited(a.Preferred), Valid: limited(a.Valid)}, At: a.At})
 	}
 	for i := range s.Routes {
 		o.Routes = append(o.Routes, hostRoute(&s.Routes[i]))

@@ -142,6 +142,7 @@ func (e *engine) desired() addr.Desired {
 	for _, u := range e.units {
 		d.Groups = append(d.Groups, u.desired())
 	}
+	d.Found = e.undo.Addresses
 	for _, l := range e.leaving {
 		if l.m.ifindex != 0 {
 			d.Leaving = append(d.Leaving, addr.Leaving{Name: l.m.cfg.Name, Index: l.m.ifindex})

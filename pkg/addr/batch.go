@@ -22,6 +22,7 @@ type Batch struct {
 	routes, addresses int
 	ops               []Op
 	byMessage         []int // index into ops
+	ageing            []ageing
 
 	fired    bool
 	chunk    int
@@ -65,6 +66,9 @@ func (a *Applier) Prepare(ops []Op, frames []Frame) (*Batch, error) {
 			return nil, fmt.Errorf("prepare %s: %w", op.Why, err)
 		}
 		b.buf = buf
+		if op.Kind == AddAddress && op.At != 0 {
+			b.ageing = append(b.ageing, ageing{len(buf) - cacheinfo, *op})
+		}
 		isAddress := op.Kind == AddAddress || op.Kind == DeleteAddress
 		n := len(b.chunks)
 		// The first address begins a chunk, so that the time of the routes before it is known; the
@@ -141,6 +145,9 @@ func (b *Batch) write(current func() bool, r *Result) {
 	if !current() {
 		r.Stale = true
 		return
+	}
+	for i := range b.ageing {
+		b.ageing[i].refresh(b.buf, boottime())
 	}
 	for i := range b.chunks {
 		b.chunk = i

@@ -17,6 +17,8 @@ type Desired struct {
 	// are taken off them whoever added them, and routes through them are replaced, as of members.
 	// Their own addresses, but for those that we added, stay.
 	Leaving []Leaving
+	// Found are data addresses as others had put them on the host before us (Undo), which they take along.
+	Found []FoundAddress
 }
 
 // Leaving is an interface that has left its group.

@@ -91,30 +91,33 @@ func (m *message) address(op *Op) error {
 	} else {
 		m.begin(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
 	}
-	m.u8(family(p.Addr()), uint8(p.Bits()), uint8(flags), unix.RT_SCOPE_UNIVERSE)
+	m.u8(family(p.Addr()), uint8(p.Bits()), uint8(flags), op.Form.Scope)
 	m.u32(uint32(op.Link))
 	m.attrIP(unix.IFA_LOCAL, p.Addr())
 	m.attrIP(unix.IFA_ADDRESS, p.Addr())
 	if op.Kind == AddAddress {
-		if p.Addr().Is4() && p.Bits() < 31 {
+		switch {
+		case op.Form.Broadcast.IsValid():
+			m.attrIP(unix.IFA_BROADCAST, op.Form.Broadcast)
+		case p.Addr().Is4() && p.Bits() < 31:
 			m.attrIP(unix.IFA_BROADCAST, broadcast(p))
 		}
+		if op.Form.Label != "" {
+			m.attr(unix.IFA_LABEL, append([]byte(op.Form.Label), 0))
+		}
 		m.attr32(unix.IFA_FLAGS, flags)
-		// IPv4 ignores a preferred lifetime of 0 when it chooses a source; there the missing
-		// prefix route does it (detection.md section 7).
-		if p.Addr().Is6() {
-			preferred := uint32(math.MaxUint32)
-			if op.Test {
-				preferred = 0
-			}
+		m.attr8(ifaProto, Protocol)
+		// Last, where a batch finds it (lifetime.go). IPv4 ignores a preferred lifetime of 0 when it
+		// chooses a source; there the missing prefix route does it (detection.md section 7).
+		if p.Addr().Is6() || op.At != 0 {
 			at := m.nest(unix.IFA_CACHEINFO)
+			preferred, valid := lifetimes(*op, boottime())
 			m.u32(preferred)
-			m.u32(math.MaxUint32)
+			m.u32(valid)
 			m.u32(0)
 			m.u32(0)
 			m.length(at)
 		}
-		m.attr8(ifaProto, Protocol)
 	}
 	m.end()
 	return nil

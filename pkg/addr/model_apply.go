@@ -130,7 +130,7 @@ func (m *model) setAddress(op *Op) error {
 	i := m.find(op.Link, op.Prefix)
 	if op.Prefix.Addr().Is4() {
 		if i < 0 { // a replacement leaves the flags of IPv4 as they are
-			m.addAddress(HostAddress{Link: op.Link, Prefix: op.Prefix, Proto: Protocol,
+			m.addAddress(HostAddress{Link: op.Link, Prefix: op.Prefix, Proto: Protocol, Form: op.Form, At: op.At,
 				Flags: unix.IFA_F_PERMANENT | unix.IFA_F_NOPREFIXROUTE})
 		}
 		return nil
@@ -140,11 +140,11 @@ func (m *model) setAddress(op *Op) error {
 		flags |= unix.IFA_F_DEPRECATED
 	}
 	if i < 0 {
-		m.addAddress(HostAddress{Link: op.Link, Prefix: op.Prefix, Flags: flags, Proto: Protocol})
+		m.addAddress(HostAddress{Link: op.Link, Prefix: op.Prefix, Flags: flags, Proto: Protocol, Form: op.Form, At: op.At})
 		return nil
 	}
 	a := &m.addrs[i]
-	a.Flags, a.Proto = flags|a.Flags&unix.IFA_F_TENTATIVE, Protocol
+	a.Flags, a.Proto, a.Form, a.At = flags|a.Flags&unix.IFA_F_TENTATIVE, Protocol, op.Form, op.At
 	m.dropPrefixRoute(*a)
 	return nil
 }

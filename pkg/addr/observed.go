@@ -45,9 +45,12 @@ type HostAddress struct {
 	// Proto is IFA_PROTO; Protocol: we added it.
 	Proto uint8
 	Form  AddressForm
+	// At, CLOCK_BOOTTIME in ns, is when it had the lifetimes of Form; 0 where they have no end.
+	At int64
 }
 
-// AddressForm is the rest of an address, which nothing is decided by: to put back what was found.
+// AddressForm is the rest of an address, which nothing is decided by: it goes with the address, and
+// comes back with a release.
 type AddressForm struct {
 	Scope     uint8      `json:"scope,omitzero"`
 	Label     string     `json:"label,omitzero"`

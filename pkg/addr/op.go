@@ -73,6 +73,7 @@ type Op struct {
 	Protocol int
 	Flags    uint32
 	Form     AddressForm
+	At       int64 // when it had the lifetimes of Form
 	Key      string
 	Value    string
 	Metrics  string // of a route, RTA_METRICS

@@ -70,6 +70,8 @@ type planner struct {
 	members map[int]*Member
 	leaving map[int]bool
 
+	found map[netip.Prefix]*FoundAddress // of d.Found, made when it is asked
+
 	gates  []*gate
 	routes []wantedRoute
 	wanted map[routeKey]*wantedRoute

@@ -17,7 +17,10 @@ func (p *planner) addAddresses() {
 		for _, a := range g.Addresses {
 			to := p.data[a.Prefix.Addr()]
 			if to.group == g && to.owner != nil && !p.m.has(to.owner.Index, a.Prefix) {
-				p.do(p.address(AddAddress, g, to.owner, a.Prefix, "data address belongs here"))
+				op := p.address(AddAddress, g, to.owner, a.Prefix, "data address belongs here")
+				op.Form, op.At = p.carried(a.Prefix, to.owner)
+				op.Form.Scope = p.m.scope(to.owner.Index, a.Prefix, op.Form.Scope)
+				p.do(op)
 			}
 		}
 	}
@@ -29,6 +32,7 @@ func (p *planner) addAddresses() {
 				if p.exists(m) && !p.m.has(m.Index, t) {
 					op := p.address(AddAddress, g, m, t, "test address is missing")
 					op.Test = true
+					op.Form.Scope = p.m.scope(m.Index, t, op.Form.Scope)
 					p.do(op)
 				}
 			}
@@ -54,6 +58,7 @@ func (p *planner) correctFlags() {
 		m, member := p.members[a.Link]
 		if to, data := p.data[ip]; member && data && to.owner == m && deprecated {
 			op := p.address(AddAddress, to.group, m, a.Prefix, "data address must not be deprecated")
+			op.Form, op.At = a.carry(m.Name, m.Name)
 			p.do(op)
 		} else if test := p.tests[ip]; member && !data && test == m && !deprecated {
 			op := p.address(AddAddress, p.groupOf(m), m, a.Prefix, "test address must not become a source")

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
 // look is what ip(8) says of a host, but for what goes on by itself.
@@ -100,13 +99,6 @@ func TestReleaseIsTheKernel(t *testing.T) {
 	}
 	work()
 	release()
-}
-
-// boottime is CLOCK_BOOTTIME in ns.
-func boottime() int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
-	return ts.Nano()
 }
 
 func TestSeconds(t *testing.T) {

@@ -3,9 +3,11 @@
 package addr
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -122,17 +124,42 @@ func (u *Undo) recordAddresses(d Desired, o Observed, now int64) (changed bool) 
 	}
 	for _, a := range o.Addresses {
 		name, member := members[a.Link]
-		if !member || a.Proto == Protocol || !named[a.Prefix.Addr()] || known[a.Prefix.Addr()] {
+		if !member || a.Proto == Protocol || !named[a.Prefix.Addr()] {
+			continue
+		}
+		if known[a.Prefix.Addr()] {
+			changed = u.renew(&a) || changed
 			continue
 		}
 		if !changed {
 			u.Addresses = slices.DeleteFunc(slices.Clone(u.Addresses), func(f FoundAddress) bool { return !exists[f.Link] })
 		}
 		u.Addresses = append(u.Addresses, FoundAddress{Link: a.Link, LinkName: name, Prefix: a.Prefix, Flags: a.Flags,
-			Proto: a.Proto, Form: a.Form, At: now})
+			Proto: a.Proto, Form: a.Form, At: cmp.Or(a.At, now)})
 		changed = true
 	}
 	return changed
+}
+
+// renew notes that somebody has given an adopted address other lifetimes, as a DHCP client does; it
+// returns whether that is news.
+func (u *Undo) renew(a *HostAddress) bool {
+	const rounding = 2 * time.Second // lifetimes come in seconds
+	for i, f := range u.Addresses {
+		if f.Link != a.Link || f.Prefix != a.Prefix {
+			continue
+		}
+		same := (f.Form.Valid == 0) == (a.Form.Valid == 0)
+		if a.Form.Valid != 0 {
+			same = same && (time.Duration(a.At-f.At)+a.Form.Valid-f.Form.Valid).Abs() <= rounding
+		}
+		if !same {
+			u.Addresses = slices.Clone(u.Addresses)
+			u.Addresses[i].Form, u.Addresses[i].At = a.Form, cmp.Or(a.At, f.At)
+		}
+		return !same
+	}
+	return false
 }
 
 // secondary is 1 for an IPv4 address that comes after the primary ones.

@@ -66,6 +66,8 @@ type Address struct {
 	Protocol uint8
 	// Preferred and Valid lifetimes; Forever has no end.
 	Preferred, Valid time.Duration
+	// At, CLOCK_BOOTTIME in ns, is when it had these lifetimes; 0 where they have no end.
+	At int64
 }
 
 // Forever is a lifetime without end.

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // table is what the watcher knows. Links, addresses and neighbours follow their messages. Routes
@@ -61,12 +63,21 @@ func (t *table) setNeighbors(list []Neighbor) {
 
 func (t *table) addAddress(x Address) {
 	key := addressKey{x.Link, x.Prefix, x.Peer}
+	if x.Valid != Forever || x.Preferred != Forever {
+		x.At = boottime()
+	}
 	old, ok := t.addresses[key]
 	if !ok {
 		t.count++
 		old.number = t.count
 	}
 	t.addresses[key] = numbered{x, old.number}
+}
+
+func boottime() int64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return ts.Nano()
 }
 
 func (t *table) deleteAddress(x Address) {
