@@ -401,3 +401,19 @@ func TestSlowRequest(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 }
+
+// Nor does one that sends a byte now and then keep its connection: the time is for the whole request.
+func TestDrippingRequest(t *testing.T) {
+	ts := startServer(t, &fakeBackend{}, func(s *Server) { s.readTimeout = 50 * time.Millisecond })
+	conn, err := net.Dial("unix", ts.path)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /v1/status HTTP/1.1\r\nHost: x\r\nX: ")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := io.WriteString(conn, "a")
+		return err != nil
+	}, 10*time.Second, 5*time.Millisecond, "the server hangs up")
+	_, err = ts.client.Version(t.Context())
+	require.NoError(t, err, "and answers others")
+}
