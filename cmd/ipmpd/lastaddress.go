@@ -82,10 +82,13 @@ func blame(cfg *config.Config, s *netstate.Snapshot, j *journal, lost addr.Loss)
 	}
 	names := linkNames(s, lost.Links)
 	at := func(pos config.Pos, g *config.Group, cause, advice string) (config.Error, *config.Group) {
-		if g != nil {
+		switch {
+		case g != nil && cfg.Solaris():
+			advice += ", or `ipmpd import` the files and write `force: true` in group " + g.Name
+		case g != nil:
 			advice += ", or write `force: true` in group " + g.Name
 		}
-		return config.Error{File: cfg.File, Line: pos.Line, Column: pos.Column, Cause: cause, Advice: advice}, g
+		return cfg.ErrorAt(pos, cause, advice), g
 	}
 	for i := range cfg.Groups {
 		g := &cfg.Groups[i]

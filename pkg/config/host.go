@@ -80,8 +80,16 @@ func checkLink(cfg *Config, m Interface, l HostLink) *Error {
 }
 
 func hostError(cfg *Config, m Interface, advice, format string, args ...any) Error {
-	if w := cfg.origin.at(m.Pos); w.file != "" {
-		return *w.wrong(advice, format, args...)
-	}
-	return Error{File: cfg.File, Line: m.Pos.Line, Column: m.Pos.Column, Cause: fmt.Sprintf(format, args...), Advice: advice}
+	return cfg.ErrorAt(m.Pos, fmt.Sprintf(format, args...), advice)
 }
+
+// ErrorAt is an error that only a host shows, at the place of what it is about.
+func (c *Config) ErrorAt(at Pos, cause, advice string) Error {
+	if w := c.origin.at(at); w.file != "" {
+		return *w.wrong(advice, "%s", cause)
+	}
+	return Error{File: c.File, Line: at.Line, Column: at.Column, Cause: cause, Advice: advice}
+}
+
+// Solaris says whether it was made from Solaris files, which know no such key as `force`.
+func (c *Config) Solaris() bool { return c.origin != nil }
