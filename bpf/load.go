@@ -85,6 +85,7 @@ func load(spec func() (*ebpf.CollectionSpec, error), opt Options, timer bool) (*
 	// Only there to carry type names to Go.
 	delete(cs.Maps, ".bss")
 	cs.Variables = nil
+	alterLayout(cs)
 
 	adopted, err := openPins(cs, opt.PinPath)
 	if err != nil {

@@ -21,7 +21,7 @@ type (
 
 // Limits of ipmp.h.
 const (
-	Layout       = uint32(timerIpmpLayoutIPMP_LAYOUT)
+	Layout       = uint32(timerIpmpLayoutIPMP_LAYOUT) + layoutOffset
 	Groups       = int(timerIpmpLimitIPMP_GROUPS)
 	GroupMembers = int(timerIpmpLimitIPMP_GROUP_MEMBERS)
 	Members      = int(timerIpmpLimitIPMP_MEMBERS)

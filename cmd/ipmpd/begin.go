@@ -148,8 +148,9 @@ func (e *engine) strip(former, places seating, s *netstate.Snapshot) {
 	}
 }
 
-// recall what a former run's words say of the same interfaces. A failover that its end has interrupted
-// is then finished at once, where a new verdict would have to wait until the members are armed.
+// recall what a former run's words say of the same interfaces, or, where its maps are gone, the state
+// file. A failover that its end has interrupted is then finished at once, where a new verdict would have
+// to wait until the members are armed.
 func (e *engine) recall(u *unit) {
 	for f := range bpf.Families {
 		word := bpf.ReadWord(&e.tracks[bpf.TrackNumber(u.slot, f)])
@@ -157,8 +158,12 @@ func (e *engine) recall(u *unit) {
 			was, err := e.objects.Member(m.number)
 			same := err == nil && m.ifindex != 0 && int(was.Ifindex) == m.ifindex &&
 				int(was.Group) == u.slot && int(was.Bit) == m.bit
+			failed := e.journal.Failed(m.cfg.Name, m.ifindex)[f]
+			if same && word.Usable != 0 {
+				failed = word.Usable&(1<<m.bit) == 0
+			}
 			// A member that the operator took out is not in the word either, and has not failed.
-			m.leftFailed[f] = same && !m.offline && word.Usable != 0 && word.Usable&(1<<m.bit) == 0
+			m.leftFailed[f] = failed && !m.offline
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/control"
 )
 
@@ -257,4 +258,23 @@ func TestOfflineOutlivesTheDaemonButNotTheBoot(t *testing.T) {
 	require.NoError(t, writeState(path, s))
 	j = openJournal(path, slog.New(slog.DiscardHandler))
 	require.False(t, j.Offline("hme0"), "until reboot")
+}
+
+// Who had failed is remembered, of the same interface, in the same boot and network namespace.
+func TestFailedOutlivesTheDaemon(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	j := openJournal(path, slog.New(slog.DiscardHandler))
+	list := []failedMember{{"hme0", 7, [bpf.Families]bool{true, false}}}
+	j.SetFailed(list)
+	require.NoError(t, j.write(true))
+	j = openJournal(path, slog.New(slog.DiscardHandler))
+	require.Equal(t, [bpf.Families]bool{true, false}, j.Failed("hme0", 7))
+	require.Zero(t, j.Failed("hme0", 8), "another interface of that name")
+	require.Zero(t, j.Failed("hme1", 7))
+	for _, change := range []func(*State){func(s *State) { s.Boot = "another" }, func(s *State) { s.NetNS++ }} {
+		s := j.snapshot(true)
+		change(&s)
+		require.NoError(t, writeState(path, s))
+		require.Zero(t, openJournal(path, slog.New(slog.DiscardHandler)).Failed("hme0", 7))
+	}
 }

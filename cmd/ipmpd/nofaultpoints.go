@@ -6,5 +6,5 @@ package main
 
 import "github.com/ipmpd/ipmpd/pkg/addr"
 
-// applierOptions of the daemon.
+// applierOptions of the daemon, and of a release without it.
 func applierOptions() addr.ApplierOptions { return addr.ApplierOptions{} }

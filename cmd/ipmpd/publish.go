@@ -37,6 +37,7 @@ func (e *engine) publishWords(u *unit) {
 		}
 		bpf.ChangeWord(&e.tracks[bpf.TrackNumber(u.slot, f)], set, clear)
 	}
+	e.noteFailed()
 }
 
 // show a member's number to those who know its bit only, in either family: what is redirected goes to

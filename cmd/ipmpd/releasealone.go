@@ -53,7 +53,7 @@ func releaseAlone(g globals, group string, warn io.Writer) error {
 	if mounted {
 		a.pins = dir
 	}
-	if a.applier, err = addr.NewApplier(addr.ApplierOptions{}); err != nil {
+	if a.applier, err = addr.NewApplier(applierOptions()); err != nil {
 		return advised(err)
 	}
 	defer func() { _ = a.applier.Close() }()

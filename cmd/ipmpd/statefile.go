@@ -43,6 +43,8 @@ type State struct {
 	Known    control.List[string]        `json:"known,omitempty"`
 	Adopted  control.List[adoptedRoute]  `json:"adopted,omitempty"`
 	Replaced control.List[replacedRoute] `json:"replaced,omitempty"`
+	// Failed are the interfaces that had failed in that boot and namespace.
+	Failed control.List[failedMember] `json:"failed,omitempty"`
 }
 
 // here drops what belongs to another boot, which has reset the host, or to another network namespace.
@@ -52,7 +54,7 @@ func (s *State) here() {
 	}
 	if ns := netnsID(); ns == 0 || ns != s.NetNS {
 		s.NetNS, s.Undo = ns, addr.Undo{}
-		s.Known, s.Adopted, s.Replaced = nil, nil, nil
+		s.Known, s.Adopted, s.Replaced, s.Failed = nil, nil, nil, nil
 	}
 }
 

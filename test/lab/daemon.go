@@ -77,6 +77,13 @@ func (d *Daemon) Configure(config string) error {
 	return nil
 }
 
+// Upgrade: the next Start and the next Run are of another binary.
+func (d *Daemon) Upgrade(binary string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.binary = binary
+}
+
 // Start runs the daemon, again after a Stop or a Kill: same socket, state and pins.
 func (d *Daemon) Start() error {
 	d.mu.Lock()
@@ -104,6 +111,9 @@ func (d *Daemon) Start() error {
 		runtime.LockOSThread() // never given back
 		defer close(done)
 		err := d.lab.enterHost()
+		if err == nil && d.lab.opts.BPFFS == OwnBPFFS {
+			err = hideBPFFS()
+		}
 		if err == nil {
 			err = cmd.Start()
 		}

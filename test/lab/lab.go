@@ -46,6 +46,8 @@ type Options struct {
 	RouterCable CableOptions
 	// Far adds 198.51.100.100 behind the router.
 	Far bool
+	// BPFFS is what the host's daemons have to pin their programs in.
+	BPFFS BPFFS
 	// Snooping leaves multicast snooping of the bridges on.
 	Snooping bool
 }
@@ -103,7 +105,7 @@ func (l *Lab) build() error {
 	if l.Host, err = l.space("host"); err != nil {
 		return err
 	}
-	if l.mounts, err = newMountNS(l.Host); err != nil {
+	if l.mounts, err = newMountNS(l.Host, l.opts.BPFFS); err != nil {
 		return err
 	}
 	if err := l.buildSwitches(); err != nil {

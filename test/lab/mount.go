@@ -11,16 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// BPFFS is where programs and maps can be pinned.
+type BPFFS int
+
+const (
+	// KeptBPFFS outlives the daemon, as on most hosts.
+	KeptBPFFS BPFFS = iota
+	// OwnBPFFS: every daemon has a mount namespace of its own without one, as behind `ip netns exec` and
+	// in containers; what it mounts there goes with it.
+	OwnBPFFS
+	// NoBPFFS: there is no /sys/fs/bpf to mount one on.
+	NoBPFFS
+)
+
 // mountNS is a mount namespace with the host's own /sys and a bpffs of the lab's: pins outlive a
 // daemon and go with the lab, also when the lab is killed, because only this process holds it.
 type mountNS struct{ file *os.File }
 
-func newMountNS(host *Netns) (*mountNS, error) {
+func newMountNS(host *Netns, pins BPFFS) (*mountNS, error) {
 	m := &mountNS{}
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never given back: the thread dies with its namespaces
-		done <- m.make(host)
+		done <- m.make(host, pins)
 	}()
 	if err := <-done; err != nil {
 		return nil, fmt.Errorf("mount namespace: %w", err)
@@ -28,7 +41,7 @@ func newMountNS(host *Netns) (*mountNS, error) {
 	return m, nil
 }
 
-func (m *mountNS) make(host *Netns) error {
+func (m *mountNS) make(host *Netns, pins BPFFS) error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS | unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("unshare: %w", err)
 	}
@@ -41,12 +54,27 @@ func (m *mountNS) make(host *Netns) error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
 		return fmt.Errorf("mount sysfs: %w", err)
 	}
-	if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"); err != nil {
-		return fmt.Errorf("mount bpffs: %w", err)
+	kind, at := "bpf", "/sys/fs/bpf"
+	if pins == NoBPFFS {
+		kind, at = "tmpfs", "/sys/fs"
+	}
+	if err := unix.Mount(kind, at, kind, 0, "mode=0700"); err != nil {
+		return fmt.Errorf("mount %s: %w", at, err)
 	}
 	var err error
 	m.file, err = os.Open(fmt.Sprintf("/proc/self/task/%d/ns/mnt", unix.Gettid()))
 	return err
+}
+
+// hideBPFFS gives the calling thread, and what it starts, a mount namespace without the lab's bpffs.
+func hideBPFFS() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if err := unix.Unmount("/sys/fs/bpf", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount bpffs: %w", err)
+	}
+	return nil
 }
 
 func (m *mountNS) close() error { return m.file.Close() }
