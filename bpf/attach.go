@@ -45,7 +45,10 @@ type hook interface {
 // replaces their programs in place, so that no packet passes without them.
 func (o *Objects) Attach(ifindex int, mode Mode) (*Attachment, error) {
 	a := &Attachment{Mode: mode, Ifindex: ifindex}
-	err := o.repin()
+	err := o.loadPrograms()
+	if err == nil {
+		err = o.repin()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -215,8 +218,8 @@ func (l bpfLink) detach() error {
 	return errors.Join(err, l.link.Detach(), l.link.Close())
 }
 
-// adopt opens a pinned link and puts our program into it; a link whose interface is gone is
-// removed, and nil returned.
+// adopt opens a pinned link and puts our program into it; a link whose interface is gone, and a pin that
+// is no link, is removed, and nil returned.
 func (o *Objects) adopt(name string, ifindex int, p *ebpf.Program) (hook, error) {
 	if o.pins == "" {
 		return nil, nil
@@ -227,7 +230,12 @@ func (o *Objects) adopt(name string, ifindex int, p *ebpf.Program) (hook, error)
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open pinned link %s: %w", path, err)
+		// No link: damaged, or somebody else's. Whatever it holds, it does not hang on the interface by it.
+		o.discard(path, err)
+		if err := os.RemoveAll(path); err != nil {
+			return nil, fmt.Errorf("remove damaged pin: %w", err)
+		}
+		return nil, nil
 	}
 	if linkIfindex(l) == ifindex {
 		if err := l.Update(p); err == nil {

@@ -379,6 +379,14 @@ func TestNotAdopted(t *testing.T) {
 			}
 			return errors.Join(m.Pin(path), m.Close())
 		},
+		"no map": func(dir string) error {
+			path := filepath.Join(dir, "tracks")
+			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700))
+		},
+		// Two upgrades, there and back: the layout of the first run is named, but the maps are of the second.
+		"a layout that was": func(dir string) error {
+			return os.Rename(layoutFile(dir), filepath.Join(dir, "layout-9999"))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			needRoot(t)
@@ -387,8 +395,15 @@ func TestNotAdopted(t *testing.T) {
 			o.Tracks()[0].Newest = 4711
 			o.Close()
 			require.NoError(t, spoil(opt.PinPath))
+			var said []string
+			opt.Discard = func(pin string, why error) { said = append(said, pin+": "+why.Error()) }
 			o = loadForTest(t, opt)
 			require.False(t, o.Adopted)
+			require.Len(t, said, 1)
+			require.Contains(t, said[0], opt.PinPath)
+			left, err := filepath.Glob(filepath.Join(opt.PinPath, "layout-*"))
+			require.NoError(t, err)
+			require.Equal(t, []string{layoutFile(opt.PinPath)}, left, "one layout at a time")
 			require.Zero(t, o.Tracks()[0].Newest)
 			o.Tracks()[0].Newest = 4712
 			o.Close()

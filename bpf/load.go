@@ -21,6 +21,9 @@ type Options struct {
 	PinPath string
 	// WithoutTimer forces the confirmation without bpf_timer, as on kernels that refuse timers.
 	WithoutTimer bool
+	// Discard, when set, is told of what a former run has pinned and this one cannot use, and why: maps
+	// of another layout, and pins that are damaged. Fresh ones take their place.
+	Discard func(pin string, why error)
 }
 
 // Objects are the loaded programs and maps. It must be kept as long as they are to work: the
@@ -41,13 +44,16 @@ type Objects struct {
 	insts    []Instance
 	tracks   []Track
 	pins     string
+	discard  func(pin string, why error)
 	unpinned bool
+	later    *ebpf.CollectionSpec // of programs that are not loaded yet
 }
 
 // timerMap is where bpf_timers live; it exists in one of the two objects only.
 const timerMap = "timers"
 
-// Load loads the programs and makes or adopts their maps. It attaches nothing.
+// Load makes or adopts the maps and loads the programs, those of adopted maps when they are attached. It
+// attaches nothing.
 //
 // Errors: *FeatureError where the kernel or the rights do not allow BPF at all; a kernel that only
 // refuses timers gets the other confirmation.
@@ -87,23 +93,23 @@ func load(spec func() (*ebpf.CollectionSpec, error), opt Options, timer bool) (*
 	cs.Variables = nil
 	alterLayout(cs)
 
-	adopted, err := openPins(cs, opt.PinPath)
-	if err != nil {
-		return nil, err
+	discard := opt.Discard
+	if discard == nil {
+		discard = func(string, error) {}
 	}
-	coll, err := ebpf.NewCollectionWithOptions(cs, ebpf.CollectionOptions{MapReplacements: adopted})
+	adopted, why := openPins(cs, opt.PinPath)
+	if why != nil {
+		discard(opt.PinPath, why)
+	}
+	o := &Objects{Timer: timer, Adopted: len(adopted) > 0, pins: opt.PinPath, discard: discard}
+	err = o.collect(cs, adopted)
 	for _, m := range adopted {
-		// NewCollection uses clones.
+		// collect uses clones.
 		m.Close()
 	}
 	if err != nil {
 		return nil, explain("load BPF programs", err)
 	}
-	o := &Objects{Timer: timer, Adopted: len(adopted) > 0, maps: coll.Maps, pins: opt.PinPath}
-	o.xdp = coll.Programs["ipmp_xdp"]
-	o.ingress = coll.Programs["ipmp_ingress"]
-	o.egress = coll.Programs["ipmp_egress"]
-	o.tick = coll.Programs["ipmp_tick"]
 	if err := o.share(); err != nil {
 		o.Close()
 		return nil, err
@@ -115,17 +121,61 @@ func load(spec func() (*ebpf.CollectionSpec, error), opt Options, timer bool) (*
 	return o, nil
 }
 
+// collect makes the maps that were not adopted, and loads the programs. Where a former run of the same
+// kind has left all maps, its programs are at work, and ours are loaded when they are attached: the
+// kernel takes 50 ms to verify them, and a failover that was left half done does not wait for that.
+func (o *Objects) collect(cs *ebpf.CollectionSpec, adopted map[string]*ebpf.Map) error {
+	spec := cs
+	if _, same := adopted[timerMap]; same {
+		spec = cs.Copy()
+		spec.Programs = nil
+		o.later = cs
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: adopted})
+	if err != nil {
+		return err
+	}
+	o.maps = coll.Maps
+	o.programs(coll)
+	return nil
+}
+
+func (o *Objects) programs(coll *ebpf.Collection) {
+	o.xdp = coll.Programs["ipmp_xdp"]
+	o.ingress = coll.Programs["ipmp_ingress"]
+	o.egress = coll.Programs["ipmp_egress"]
+	o.tick = coll.Programs["ipmp_tick"]
+}
+
+// loadPrograms unless they are.
+func (o *Objects) loadPrograms() error {
+	if o.later == nil {
+		return nil
+	}
+	coll, err := ebpf.NewCollectionWithOptions(o.later, ebpf.CollectionOptions{MapReplacements: o.maps})
+	if err != nil {
+		return explain("load BPF programs", err)
+	}
+	o.later = nil
+	o.programs(coll)
+	for _, m := range coll.Maps {
+		m.Close() // clones: the programs hold them
+	}
+	return nil
+}
+
 // layoutFile names the layout that the pins of a folder have.
 func layoutFile(dir string) string { return filepath.Join(dir, fmt.Sprintf("layout-%d", Layout)) }
 
 // openPins opens the maps of a former run, all or none: half of them would mix two layouts. The
-// layout is known by a pin of that name, the map "tracks" under a second name.
-func openPins(cs *ebpf.CollectionSpec, dir string) (map[string]*ebpf.Map, error) {
-	if dir == "" {
+// layout is known by a pin of that name, the map "tracks" under a second name. Where there are pins of
+// which nothing can be used, it says why.
+func openPins(cs *ebpf.CollectionSpec, dir string) (_ map[string]*ebpf.Map, why error) {
+	if dir == "" || !Pinned(dir) {
 		return nil, nil
 	}
-	if _, err := os.Stat(layoutFile(dir)); errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	if _, err := os.Stat(layoutFile(dir)); err != nil {
+		return nil, fmt.Errorf("they are not of layout %d", Layout)
 	}
 	found := map[string]*ebpf.Map{}
 	for name, spec := range cs.Maps {
@@ -143,10 +193,7 @@ func openPins(cs *ebpf.CollectionSpec, dir string) (map[string]*ebpf.Map, error)
 			for _, m := range found {
 				m.Close()
 			}
-			if errors.Is(err, os.ErrNotExist) || errors.Is(err, ebpf.ErrMapIncompatible) {
-				return nil, nil
-			}
-			return nil, fmt.Errorf("open pinned map %s: %w", name, err)
+			return nil, fmt.Errorf("map %s: %w", name, err)
 		}
 		found[name] = m
 	}
@@ -158,6 +205,12 @@ func (o *Objects) pin(adopted bool) error {
 	if o.pins == "" {
 		return nil
 	}
+	if !adopted {
+		// First: from here on the folder has no layout, and a run that is killed leaves nothing to adopt.
+		if err := o.dropLayouts(); err != nil {
+			return err
+		}
+	}
 	for name, m := range o.maps {
 		path := filepath.Join(o.pins, name)
 		if m.IsPinned() {
@@ -168,7 +221,7 @@ func (o *Objects) pin(adopted bool) error {
 				continue
 			}
 			// A map of another layout, which nothing will use again.
-			if err := os.Remove(path); err != nil {
+			if err := os.RemoveAll(path); err != nil {
 				return fmt.Errorf("remove old pin: %w", err)
 			}
 		}
@@ -179,9 +232,6 @@ func (o *Objects) pin(adopted bool) error {
 	if adopted {
 		return nil
 	}
-	if err := os.Remove(layoutFile(o.pins)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove old pin: %w", err)
-	}
 	dup, err := o.maps["tracks"].Clone()
 	if err != nil {
 		return fmt.Errorf("clone map tracks: %w", err)
@@ -189,6 +239,21 @@ func (o *Objects) pin(adopted bool) error {
 	defer dup.Close()
 	if err := dup.Pin(layoutFile(o.pins)); err != nil {
 		return fmt.Errorf("pin layout: %w", err)
+	}
+	return nil
+}
+
+// dropLayouts takes away what names the layout of the pins, of whichever version: a later one that
+// comes back would take the maps of this one for its own.
+func (o *Objects) dropLayouts() error {
+	old, err := filepath.Glob(filepath.Join(o.pins, "layout-*"))
+	if err != nil {
+		return fmt.Errorf("look for old pins: %w", err)
+	}
+	for _, path := range old {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove old pin: %w", err)
+		}
 	}
 	return nil
 }

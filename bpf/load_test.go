@@ -34,6 +34,7 @@ func loadForTest(t testing.TB, opt Options) *Objects {
 	}
 	require.NoError(t, err)
 	t.Cleanup(o.Close)
+	require.NoError(t, o.loadPrograms())
 	return o
 }
 

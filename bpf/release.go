@@ -70,7 +70,7 @@ func RemovePins(dir string) error {
 		path := filepath.Join(dir, f.Name())
 		if linkPin(f.Name()) {
 			errs = append(errs, dropPin(path))
-		} else if err := os.Remove(path); err != nil {
+		} else if err := os.RemoveAll(path); err != nil {
 			errs = append(errs, fmt.Errorf("remove pin: %w", err))
 		}
 	}
@@ -102,8 +102,11 @@ func dropPin(path string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("open pinned link %s: %w", path, err)
+	if err != nil { // it is no link, and nothing hangs on it
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove damaged pin: %w", err)
+		}
+		return nil
 	}
 	if err := (bpfLink{link: l, pin: path}).detach(); err != nil {
 		return fmt.Errorf("remove pinned link %s: %w", path, err)

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,8 +49,8 @@ type daemon struct {
 	applier  *addr.Applier
 	prober   *probe.Prober
 	question *probe.Questions
-	carrier  func(ifindex int) (up bool, err error)
-	lockless bool // carrier does not wait for RTNL
+	carrier  func(ifindex int) (up bool, err error) // by netlink
+	lockless atomic.Pointer[bpf.Carrier]            // does not wait for RTNL; nil: not yet, or not on this kernel
 	links    *netstate.LinkEvents
 	engine   *engine
 	reloader *reloader
@@ -86,7 +87,9 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 	if err != nil {
 		log.Warn("nothing can be pinned: programs are attached anew at every start", "error", err)
 	}
-	if d.objects, err = bpf.Load(bpf.Options{PinPath: pins}); err != nil {
+	if d.objects, err = bpf.Load(bpf.Options{PinPath: pins, Discard: func(pin string, why error) {
+		log.Warn("pins of a former run are of no use; fresh ones take their place", "pin", pin, "reason", why)
+	}}); err != nil {
 		return nil, err
 	}
 	d.defers(d.objects.Close)
@@ -125,19 +128,14 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
 	d.engine.undo = d.engine.journal.Undo()
+	if d.objects.Adopted && len(d.engine.undo.Groups) == 0 {
+		log.Warn("the state file of the former run is lost: `ipmpd release` cannot put back what it changed", "file", g.State)
+	}
 	return d, nil
 }
 
-// openCarrier chooses how carriers are asked for: by a BPF program that waits for nobody, or, where
-// the kernel is too old for it, by netlink, which waits for RTNL.
+// openCarrier opens the way to ask for carriers that every kernel has: netlink, which waits for RTNL.
 func (d *daemon) openCarrier() error {
-	program, err := bpf.OpenCarrier()
-	if err == nil {
-		d.defers(func() { _ = program.Close() })
-		d.carrier, d.lockless = program.Ask, true
-		return nil
-	}
-	d.log.Info("carriers are asked for by netlink", "reason", err)
 	c, err := netstate.OpenCarrier()
 	if err != nil {
 		return err
@@ -147,10 +145,35 @@ func (d *daemon) openCarrier() error {
 	return nil
 }
 
+// loadCarrier is a task that loads the BPF program that asks for carriers and waits for nobody, where
+// the kernel has what it needs. It reads all of the kernel's BTF for that, 50 ms and more, which no
+// failover that a former run has left half done should wait for.
+func (d *daemon) loadCarrier(ctx context.Context) error {
+	program, err := bpf.OpenCarrier()
+	if err != nil {
+		d.log.Info("carriers are asked for by netlink", "reason", err)
+		return nil
+	}
+	d.lockless.Store(program)
+	<-ctx.Done()
+	return nil
+}
+
+// askCarrier runs on the asker's thread, and nowhere else.
+func (d *daemon) askCarrier(ifindex int) (up bool, err error) {
+	if program := d.lockless.Load(); program != nil {
+		return program.Ask(ifindex)
+	}
+	return d.carrier(ifindex)
+}
+
 func (d *daemon) defers(f func()) { d.closers = append(d.closers, f) }
 
 // close gives everything back, last opened first. What is pinned and what is on the host stays.
 func (d *daemon) close() {
+	if program := d.lockless.Load(); program != nil {
+		_ = program.Close()
+	}
 	for _, f := range slices.Backward(d.closers) {
 		f()
 	}
@@ -181,13 +204,14 @@ func (d *daemon) run(ctx context.Context) error {
 	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
 	asker := &probe.Asker{
 		Questions: d.question, Realtime: d.realtime, Warn: d.warn,
-		Carrier: d.carrier, Answer: e.onCarrier, Failed: e.onNoCarrier}
+		Carrier: d.askCarrier, Answer: e.onCarrier, Failed: e.onNoCarrier}
 	tasks := []task{
 		{"journal", e.journal.Run},
 		{"watcher", d.watcher.Run},
 		{"reader", reader.Run},
 		{"asker", asker.Run},
 		{"links", d.runLinks},
+		{"carrier", d.loadCarrier},
 		{"announcer", e.announcer.Run},
 		{"duplicates", e.runDuplicates},
 		{"prober", d.prober.Run},
@@ -258,7 +282,7 @@ func (d *daemon) version() control.Version {
 	if d.objects.Timer {
 		features = append(features, "bpf_timer")
 	}
-	if d.lockless {
+	if d.lockless.Load() != nil {
 		features = append(features, "carrier without RTNL")
 	}
 	if d.objects.Adopted {

@@ -45,7 +45,9 @@ type journal struct {
 // both are logged.
 func openJournal(path string, log *slog.Logger) *journal {
 	j := &journal{path: path, log: log, dirty: make(chan struct{}, 1), state: loadState(path, log)}
-	j.state.here()
+	if another := j.state.here(); another != "" {
+		log.Info("the state file is of another "+another+"; only its history is used", "file", path)
+	}
 	j.reserve()
 	j.touch() // the first write makes the reservation good
 	return j

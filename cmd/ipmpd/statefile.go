@@ -47,15 +47,23 @@ type State struct {
 	Failed control.List[failedMember] `json:"failed,omitempty"`
 }
 
-// here drops what belongs to another boot, which has reset the host, or to another network namespace.
-func (s *State) here() {
+// here drops what belongs to another boot, which has reset the host, or to another network namespace. It
+// tells what it dropped, "" for nothing.
+func (s *State) here() (dropped string) {
 	if boot := bootID(); boot == "" || boot != s.Boot {
+		if s.Boot != "" {
+			dropped = "boot"
+		}
 		s.Boot, s.Offline, s.NetNS = boot, nil, 0
 	}
 	if ns := netnsID(); ns == 0 || ns != s.NetNS {
+		if s.NetNS != 0 {
+			dropped = "network namespace"
+		}
 		s.NetNS, s.Undo = ns, addr.Undo{}
 		s.Known, s.Adopted, s.Replaced, s.Failed = nil, nil, nil, nil
 	}
+	return dropped
 }
 
 // netnsID names the network namespace of the calling thread, as none before it in this boot; 0 where
