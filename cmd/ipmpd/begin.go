@@ -52,10 +52,10 @@ func (e *engine) begin(cfg *config.Config) {
 		e.publish(u)
 	}
 	e.updateProbing()
-	former := slices.Clone(e.undo.Groups)
-	e.undo.Groups = slices.DeleteFunc(slices.Clone(former), func(g addr.UndoGroup) bool { return g.Released })
+	e.undo.Groups = slices.DeleteFunc(slices.Clone(e.undo.Groups), func(g addr.UndoGroup) bool { return g.Released })
+	e.partWith(e.undo.Groups)
 	e.noteGroups()
-	e.dropFormer(former)
+	e.dropFormer()
 	if e.objects.Adopted {
 		// The former run's programs are at work: a failover that its end interrupted is finished first.
 		e.apply()

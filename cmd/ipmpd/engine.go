@@ -62,14 +62,15 @@ type engine struct {
 	applied addr.Desired
 	// synced is the context for looking at the host anew; nil before the watcher runs.
 	synced context.Context
-	// former are the groups before the last reload, until those who left are let go.
-	former []addr.UndoGroup
 
 	retryAt     time.Time
 	unhurriedAt int64 // CLOCK_MONOTONIC ns
 	retry       time.Duration
 	onlines     []*pendingOnline
 	firstUse    firstUse
+
+	// formerAt is when what could not be put back of former groups is tried again.
+	formerAt time.Time
 
 	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
 	// not do; afterwards is called when nobody leaves any more.

@@ -63,7 +63,7 @@ func (e *engine) dismiss(now time.Time) {
 		return
 	}
 	if len(e.leaving) == 0 {
-		e.restoreFormer()
+		e.dropFormer()
 	}
 	for _, f := range e.afterwards {
 		f()
@@ -78,15 +78,7 @@ func (e *engine) dismissAll() {
 		e.letGo(d.m)
 	}
 	e.leaving = nil
-	e.restoreFormer()
-}
-
-// restoreFormer puts back what was found of interfaces and addresses that have left.
-func (e *engine) restoreFormer() {
-	if e.former != nil {
-		e.dropFormer(e.former)
-		e.former = nil
-	}
+	e.dropFormer()
 }
 
 // overtaken: the last apply was given up for a failover.

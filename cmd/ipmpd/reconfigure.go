@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/config"
 	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/pkg/group"
@@ -62,7 +63,7 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 		}
 	}
 	e.adopt(s)
-	e.former = slices.Clone(e.undo.Groups)
+	e.partWith(slices.DeleteFunc(slices.Clone(e.undo.Groups), func(g addr.UndoGroup) bool { return g.Released }))
 	e.noteGroups()
 	for _, n := range successors {
 		e.introduce(n)

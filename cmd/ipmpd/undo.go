@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/addr"
@@ -46,7 +47,7 @@ func (e *engine) noteGroups() {
 // clsact says whether an interface had a clsact qdisc before us: as it was noted of the same
 // interface, else as it is now.
 func (e *engine) clsact(ifindex int) bool {
-	for _, g := range e.undo.Groups {
+	for _, g := range slices.Concat(e.undo.Groups, e.undo.Former) {
 		for _, m := range g.Members {
 			if m.Index == ifindex && !g.Released {
 				return m.Clsact
@@ -74,11 +75,30 @@ func (u *unit) undoGroup(clsact func(int) bool) addr.UndoGroup {
 	return g
 }
 
+// partWith remembers what of former groups the file no longer has: it is on the disk with the next groups
+// that are noted, so that a run that is killed before dropFormer leaves it to the next.
+func (e *engine) partWith(former []addr.UndoGroup) {
+	if gone, any := e.goneOf(former); any {
+		e.undo.Former = append(slices.Clone(e.undo.Former), gone)
+	}
+}
+
+// goneOf is what the groups that run do not have of former ones.
+func (e *engine) goneOf(former []addr.UndoGroup) (_ addr.UndoGroup, any bool) {
+	gone := leftOver(former, e.units)
+	return gone, len(gone.Addresses) > 0 || len(gone.Members) > 0
+}
+
 // dropFormer puts back what a former run has found, or has changed, where the file no longer has the
 // interface or the address.
-func (e *engine) dropFormer(former []addr.UndoGroup) {
-	gone := leftOver(former, e.units)
-	if len(gone.Addresses) == 0 && len(gone.Members) == 0 {
+func (e *engine) dropFormer() {
+	if len(e.undo.Former) == 0 || time.Now().Before(e.formerAt) {
+		return
+	}
+	gone, any := e.goneOf(e.undo.Former) // some may be back
+	if !any {
+		e.undo.Former = nil
+		e.saveUndo()
 		return
 	}
 	e.log.Info("the file no longer names all that a former run has worked with", "interfaces", len(gone.Members), "addresses", len(gone.Addresses))
@@ -86,9 +106,11 @@ func (e *engine) dropFormer(former []addr.UndoGroup) {
 	back := wayBack(e.applier, r)
 	if err := errorOf(back.failures); err != nil {
 		e.log.Warn("not all of it was put back", "error", err)
+		e.formerAt = time.Now().Add(lastRetry)
 		return
 	}
 	e.warnIf(errors.Join(detachFilters(gone.Members), detachPinned(e.objects.PinPath(), gone.Members)))
+	e.undo.Former = nil
 	e.undo.Forget(r)
 	e.journal.forgetRoutes(r)
 	e.saveUndo()

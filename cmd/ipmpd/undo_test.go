@@ -23,6 +23,7 @@ func someUndo() addr.Undo {
 			{Name: "green", Slot: 1, Released: true},
 			{Name: "red", Slot: 2},
 		},
+		Former: []addr.UndoGroup{{Slot: 64, Members: []addr.UndoMember{{Name: "hme7", Index: 9, Clsact: true}}}},
 	}
 }
 

@@ -47,6 +47,9 @@ func chosen(u *addr.Undo, name string) (addr.Released, error) {
 			r.Groups = append(r.Groups, g)
 		}
 	}
+	if r.All {
+		r.Groups = append(r.Groups, u.Former...)
+	}
 	return r, nil
 }
 

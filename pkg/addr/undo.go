@@ -21,6 +21,8 @@ type Undo struct {
 	// Addresses of the configuration that were on a member before us, each member's in the kernel's order.
 	Addresses []FoundAddress `json:"addresses,omitempty"`
 	Groups    []UndoGroup    `json:"groups,omitempty"`
+	// Former is what the file has named no more, interfaces and addresses, and is not put back yet.
+	Former []UndoGroup `json:"former,omitempty"`
 }
 
 // FoundSysctl is a sysctl that we have changed.
@@ -68,7 +70,7 @@ type UndoMember struct {
 
 // Clone shares nothing that Record or Forget change.
 func (u *Undo) Clone() Undo {
-	return Undo{Sysctls: maps.Clone(u.Sysctls), Addresses: slices.Clone(u.Addresses), Groups: slices.Clone(u.Groups)}
+	return Undo{Sysctls: maps.Clone(u.Sysctls), Addresses: slices.Clone(u.Addresses), Groups: slices.Clone(u.Groups), Former: slices.Clone(u.Former)}
 }
 
 // Record notes what is about to be touched for the first time: the sysctls of ops, and addresses that
@@ -193,6 +195,9 @@ func (u *Undo) Forget(r Released) {
 		if g := &u.Groups[i]; r.All || slices.ContainsFunc(r.Groups, func(x UndoGroup) bool { return x.Name == g.Name }) {
 			g.Released = true
 		}
+	}
+	if r.All {
+		u.Former = nil
 	}
 	u.Addresses = slices.DeleteFunc(slices.Clone(u.Addresses), func(f FoundAddress) bool { return scope.address(f.Prefix.Addr()) })
 	u.Sysctls = maps.Clone(u.Sysctls)
