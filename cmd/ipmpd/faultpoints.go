@@ -6,11 +6,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
-	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,21 +18,29 @@ import (
 )
 
 // applierOptions of a binary that tests built: at the n-th fault point, before or after an operation on
-// the host, it kills itself, or it pauses. The file that IPMPD_FAULT names says "kill n" or "pause n";
-// points are counted while it is there. A pause is told by a file beside it, and ends when that is
+// the host, it kills itself, or it pauses. The file that IPMPD_FAULT names says "kill n" or "pause n" and
+// any third word; points are counted while it says the same. A pause is told by a file beside it, and ends when that is
 // taken away.
 func applierOptions() addr.ApplierOptions {
 	file := os.Getenv("IPMPD_FAULT")
-	var passed atomic.Int64
+	var mu sync.Mutex
+	var counted string
+	var passed int
 	point := func(*addr.Op) {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			passed.Store(0)
 			return
 		}
-		what, number, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || passed.Add(1) != n {
+		mu.Lock()
+		if counted != string(text) {
+			counted, passed = string(text), 0
+		}
+		passed++
+		is := passed
+		mu.Unlock()
+		var what, serial string
+		var n int
+		if _, err := fmt.Sscan(string(text), &what, &n, &serial); err != nil || is != n {
 			return
 		}
 		switch what {

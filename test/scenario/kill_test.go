@@ -5,10 +5,6 @@ package scenario
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,14 +17,6 @@ import (
 // address answers the peer, is on one member only, and what the host sends of its own accord comes
 // from it, over the routes that were there before ipmpd.
 func TestKilledAtEveryOperation(t *testing.T) {
-	if os.Geteuid() != 0 {
-		lab.Start(t, lab.Options{}) // says that it needs root
-	}
-	binary := filepath.Join(t.TempDir(), "ipmpd")
-	build := exec.Command("go", "build", "-tags", "faultpoints", "-o", binary, "../../cmd/ipmpd")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
 	for _, row := range []struct {
 		name       string
 		begin, end func(s *scene) // what is interrupted, and back again
@@ -52,22 +40,19 @@ func TestKilledAtEveryOperation(t *testing.T) {
 		}, func(*scene) {}, "hme0", true, 4},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			fault := filepath.Join(t.TempDir(), "fault")
-			t.Setenv("IPMPD_FAULT", fault)
+			binary, fault := faulty(t)
 			c := adopting()
 			c.binary = binary
 			s := stage(t, c)
 			seen := s.listenFar()
-			point := 0
-			s.arm = func() { require.NoError(t, os.WriteFile(fault, []byte(strconv.Itoa(point)), 0o600)) }
-			for {
-				point++
+			each(t, row.least, 4, func(point int) bool {
+				s.arm = func() { fault.arm("kill", point) }
 				if row.name != "online" && row.name != "failback" { // those arm on the way
 					s.arm()
 				}
 				row.begin(s)
 				killed := s.endsOrSettles(row.done)
-				require.NoError(t, os.RemoveAll(fault))
+				fault.disarm()
 				// A point may have been on its way, and a process takes a while to end.
 				s.wait("the daemon", func() (bool, error) {
 					if s.daemon.Ended() {
@@ -89,13 +74,8 @@ func TestKilledAtEveryOperation(t *testing.T) {
 				s.wait("everything to be ready again", s.ready)
 				s.at("hme0", lab.Data)
 				s.news()
-				if !killed {
-					break
-				}
-			}
-			require.Greater(t, point, row.least, "points that it was killed at")
-			t.Logf("killed at %d points", point-1)
-			s.news()
+				return killed
+			})
 		})
 	}
 }

@@ -56,10 +56,10 @@ func redText(members []int, addresses ...string) string {
 func file(groups ...string) string { return "groups:\n" + strings.Join(groups, "") }
 
 // reloadScene is a lab with members for two groups, whose subnets both are on the LAN.
-func reloadScene(t *testing.T, members int, config string) *scene {
+func reloadScene(t *testing.T, members int, config string, binary ...string) *scene {
 	t.Helper()
 	return stage(t, setup{
-		lab: lab.Options{Members: members}, config: config,
+		lab: lab.Options{Members: members}, config: config, binary: strings.Join(binary, ""),
 		prepare: func(t *testing.T, s *scene) {
 			require.NoError(t, s.Router.AddAddr("eth0", "192.0.3.1/24"))
 			require.NoError(t, s.Peer.AddAddr("eth0", "192.0.3.100/24"))
