@@ -77,6 +77,15 @@ func (d *Daemon) Configure(config string) error {
 	return nil
 }
 
+// Configuration that the daemon reads; "" where it reads Solaris files.
+func (d *Daemon) Configuration() (string, error) {
+	if d.root != "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(d.config)
+	return string(text), err
+}
+
 // Upgrade: the next Start and the next Run are of another binary.
 func (d *Daemon) Upgrade(binary string) {
 	d.mu.Lock()

@@ -180,6 +180,31 @@ func (l *Lab) classify(p *faults.Port) error {
 	return nil
 }
 
+// Classify gives addresses a class on all ports; see [faults.Port.Classify].
+func (l *Lab) Classify(c faults.Class, addrs ...netip.Addr) error {
+	var errs []error
+	for _, p := range l.ports {
+		errs = append(errs, p.Classify(c, addrs...))
+	}
+	return errors.Join(errs...)
+}
+
+// Strays are the frames that came to the switch from a test address and were neither probes nor what
+// else an interface says to its link; see [faults.Stray]. With reset they are counted from now on.
+func (l *Lab) Strays(reset bool) (n uint64, err error) {
+	for _, p := range l.ports {
+		c, err := p.Count(faults.From, faults.Stray)
+		if err == nil && reset {
+			err = p.Reset(faults.From, faults.Stray)
+		}
+		if err != nil {
+			return 0, err
+		}
+		n += c.Packets
+	}
+	return n, nil
+}
+
 // Close ends the daemons and removes everything. A second call does nothing.
 func (l *Lab) Close() error {
 	if l.closed.Swap(true) {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,7 @@ type setup struct {
 	config    string                       // in place of the one that the above makes
 	solaris   map[string]string            // Solaris files, in place of a configuration
 	prepare   func(t *testing.T, s *scene) // before the daemon starts
+	bound     bool                         // the test itself sends from test addresses
 	ready     func(s *scene) (bool, error) // nil: all that is probed answers
 }
 
@@ -138,6 +140,7 @@ func stage(t *testing.T, c setup) *scene {
 	}
 	s.wait("the daemon to be ready", ready)
 	s.news()
+	s.watchSources(c.bound)
 	t.Cleanup(func() {
 		if !t.Failed() && !s.daemon.Ended() {
 			require.Empty(t, words(s.news()), "nothing else happened")
@@ -156,6 +159,29 @@ func (s *scene) write(files map[string]string) string {
 		require.NoError(s.t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	return root
+}
+
+// watchSources fails the test in the end when the host has sent anything from a test address from now
+// on, but probes: the switch counts it. With bound that is the test's business.
+func (s *scene) watchSources(bound bool) {
+	s.t.Helper()
+	text, err := s.daemon.Configuration()
+	require.NoError(s.t, err)
+	for _, list := range regexp.MustCompile(`test: \[([^\]]*)\]`).FindAllStringSubmatch(text, -1) {
+		for _, word := range strings.Split(list[1], ",") {
+			if p, err := netip.ParsePrefix(strings.Trim(word, `" `)); err == nil {
+				require.NoError(s.t, s.Classify(faults.Test, p.Addr()))
+			}
+		}
+	}
+	_, err = s.Strays(true)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() {
+		n, err := s.Strays(false)
+		if err != nil || n > 0 && !bound {
+			s.t.Errorf("%d packets came from test addresses and were no probes; errors: %v", n, err)
+		}
+	})
 }
 
 // ready tells whether every address is in use, which waits for the duplicate check, and every family

@@ -70,6 +70,12 @@ const (
 	faultFaultMatchFAULT_CLASS        faultFaultMatch = 4
 )
 
+type faultFaultProbe uint32
+
+const (
+	faultFaultProbeFAULT_MAGIC faultFaultProbe = 1768975728
+)
+
 type faultFaultRule struct {
 	_         structs.HostLayout
 	Direction uint8
@@ -94,6 +100,7 @@ const (
 	faultFaultSlotFAULT_ECHOES    faultFaultSlot = 17
 	faultFaultSlotFAULT_ALL       faultFaultSlot = 18
 	faultFaultSlotFAULT_DROPPED   faultFaultSlot = 19
+	faultFaultSlotFAULT_STRAY     faultFaultSlot = 20
 	faultFaultSlotFAULT_DIRECTION faultFaultSlot = 32
 )
 
@@ -112,6 +119,7 @@ const (
 	faultVarKind       = "_kind"
 	faultVarLimit      = "_limit"
 	faultVarMatch      = "_match"
+	faultVarProbe      = "_probe"
 	faultVarSlot       = "_slot"
 )
 
@@ -180,6 +188,7 @@ type faultVariableSpecs struct {
 	Kind      *ebpf.VariableSpec `ebpf:"_kind"`
 	Limit     *ebpf.VariableSpec `ebpf:"_limit"`
 	Match     *ebpf.VariableSpec `ebpf:"_match"`
+	Probe     *ebpf.VariableSpec `ebpf:"_probe"`
 	Slot      *ebpf.VariableSpec `ebpf:"_slot"`
 }
 
@@ -227,6 +236,7 @@ type faultVariables struct {
 	Kind      *ebpf.Variable `ebpf:"_kind"`
 	Limit     *ebpf.Variable `ebpf:"_limit"`
 	Match     *ebpf.Variable `ebpf:"_match"`
+	Probe     *ebpf.Variable `ebpf:"_probe"`
 	Slot      *ebpf.Variable `ebpf:"_slot"`
 }
 

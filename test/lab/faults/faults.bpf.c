@@ -55,7 +55,8 @@ struct frame {
 	__u8 ip;
 	__u8 arp;
 	__u8 class;
-	__u8 pad[4];
+	__u8 mine; /* a probe, an echo reply, or what the interface itself says to its link */
+	__u8 pad[3];
 };
 
 static __always_inline __u8 class_of(const struct fault_addr *addr)
@@ -86,6 +87,15 @@ static __always_inline void parse_arp(struct __sk_buff *skb, struct frame *f)
 	f->announcement = f->class == FAULT_DATA || !__builtin_memcmp(&body[14], &body[24], 4);
 }
 
+/* Whether an echo request is a probe of ipmpd's. */
+static __always_inline int probe(struct __sk_buff *skb, __u32 icmp)
+{
+	__u32 magic;
+
+	return !bpf_skb_load_bytes(skb, icmp + 8, &magic, sizeof(magic)) &&
+	       magic == bpf_htonl(FAULT_MAGIC);
+}
+
 static __always_inline void parse_ipv4(struct __sk_buff *skb, struct frame *f)
 {
 	struct fault_addr addr;
@@ -96,10 +106,13 @@ static __always_inline void parse_ipv4(struct __sk_buff *skb, struct frame *f)
 	f->ip = 1;
 	map_ipv4(&addr, f->direction == FAULT_FROM ? &head[12] : &head[16]);
 	f->class = class_of(&addr);
+	f->mine = head[9] == IPPROTO_IGMP;
 	if (head[9] != IPPROTO_ICMP || (head[6] & 0x1f) || head[7])
 		return;
-	if (!bpf_skb_load_bytes(skb, ETH_HLEN + (head[0] & 0x0f) * 4, &type, 1))
-		f->echo = type == 0 || type == 8;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + (head[0] & 0x0f) * 4, &type, 1))
+		return;
+	f->echo = type == 0 || type == 8;
+	f->mine = type == 0 || (type == 8 && probe(skb, ETH_HLEN + (head[0] & 0x0f) * 4));
 }
 
 static __always_inline void parse_ipv6(struct __sk_buff *skb, struct frame *f)
@@ -112,11 +125,14 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, struct frame *f)
 	f->ip = 1;
 	__builtin_memcpy(&addr, f->direction == FAULT_FROM ? &head[8] : &head[24], sizeof(addr));
 	f->class = class_of(&addr);
+	f->mine = head[6] == IPPROTO_HOPOPTS; /* MLD */
 	if (head[6] != IPPROTO_ICMPV6 ||
 	    bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(head), icmp, sizeof(icmp)))
 		return;
 	f->echo = icmp[0] == 128 || icmp[0] == 129;
 	f->announcement = icmp[0] == 136 && !(icmp[4] & 0x40);
+	f->mine = (icmp[0] >= 133 && icmp[0] <= 137) || icmp[0] == 129 ||
+		  (icmp[0] == 128 && probe(skb, ETH_HLEN + sizeof(head)));
 }
 
 static __always_inline void count(const struct frame *f, __u32 slot)
@@ -236,6 +252,8 @@ static __always_inline int judge(struct __sk_buff *skb, __u8 direction)
 		count(&f, FAULT_ANNOUNCED);
 	if (f.echo)
 		count(&f, FAULT_ECHOES);
+	if (f.ip && f.class == FAULT_TEST && !f.mine)
+		count(&f, FAULT_STRAY);
 	return verdict;
 }
 
@@ -260,3 +278,4 @@ const enum fault_kind *_kind __attribute__((unused));
 const enum fault_match *_match __attribute__((unused));
 const enum fault_slot *_slot __attribute__((unused));
 const enum fault_class *_class __attribute__((unused));
+const enum fault_probe *_probe __attribute__((unused));

@@ -61,7 +61,13 @@ enum fault_slot {
 	FAULT_ECHOES,
 	FAULT_ALL,
 	FAULT_DROPPED,
+	FAULT_STRAY, /* from a test address, and neither a probe nor an answer to one */
 	FAULT_DIRECTION = 32,
+};
+
+/* What marks a probe, after the ICMP header: ipmpd's own (bpf/ipmp.h). */
+enum fault_probe {
+	FAULT_MAGIC = 0x69706d70,
 };
 
 struct fault_count {

@@ -111,6 +111,9 @@ const (
 	Dropped   Slot = Slot(faultFaultSlotFAULT_DROPPED)
 	Announced Slot = Slot(faultFaultSlotFAULT_ANNOUNCED)
 	Echoes    Slot = Slot(faultFaultSlotFAULT_ECHOES)
+	// Stray are IP frames whose address on this cable is of class [Test], but for probes, echo replies,
+	// neighbour discovery, IGMP and MLD: of [From], what only a socket bound to a test address may send.
+	Stray Slot = Slot(faultFaultSlotFAULT_STRAY)
 )
 
 // IP counts IP frames whose end on this cable is of class c.
