@@ -69,8 +69,9 @@ type engine struct {
 	onlines     []*pendingOnline
 	firstUse    firstUse
 
-	// formerAt is when what could not be put back of former groups is tried again.
-	formerAt time.Time
+	// formerTried: not all could be put back of former groups; it is tried again at the next reload or
+	// start, and at a release.
+	formerTried bool
 
 	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
 	// not do; afterwards is called when nobody leaves any more.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/addr"
@@ -78,6 +77,7 @@ func (u *unit) undoGroup(clsact func(int) bool) addr.UndoGroup {
 // partWith remembers what of former groups the file no longer has: it is on the disk with the next groups
 // that are noted, so that a run that is killed before dropFormer leaves it to the next.
 func (e *engine) partWith(former []addr.UndoGroup) {
+	e.formerTried = false
 	if gone, any := e.goneOf(former); any {
 		e.undo.Former = append(slices.Clone(e.undo.Former), gone)
 	}
@@ -92,7 +92,7 @@ func (e *engine) goneOf(former []addr.UndoGroup) (_ addr.UndoGroup, any bool) {
 // dropFormer puts back what a former run has found, or has changed, where the file no longer has the
 // interface or the address.
 func (e *engine) dropFormer() {
-	if len(e.undo.Former) == 0 || time.Now().Before(e.formerAt) {
+	if len(e.undo.Former) == 0 || e.formerTried {
 		return
 	}
 	gone, any := e.goneOf(e.undo.Former) // some may be back
@@ -106,7 +106,7 @@ func (e *engine) dropFormer() {
 	back := wayBack(e.applier, r)
 	if err := errorOf(back.failures); err != nil {
 		e.log.Warn("not all of it was put back", "error", err)
-		e.formerAt = time.Now().Add(lastRetry)
+		e.formerTried = true
 		return
 	}
 	e.warnIf(errors.Join(detachFilters(gone.Members), detachPinned(e.objects.PinPath(), gone.Members)))
