@@ -57,8 +57,11 @@ func (e *engine) begin(cfg *config.Config) {
 	e.noteGroups()
 	e.dropFormer()
 	if e.objects.Adopted {
-		// The former run's programs are at work: a failover that its end interrupted is finished first.
+		// The former run's programs are at work: a failover that its end interrupted is finished first,
+		// and told, before ours are loaded.
 		e.apply()
+		e.announceAll()
+		e.announcer.SendDue()
 	}
 	// The words are right before any program looks at them.
 	for _, u := range e.units {
@@ -70,19 +73,26 @@ func (e *engine) begin(cfg *config.Config) {
 	}
 	e.apply()
 	e.strip(seats, places, s)
+	for _, u := range e.units {
+		e.resolveAll(u)
+	}
+	e.announceAll()
+	e.prepareAll()
+	if !e.askFirst(true) {
+		close(e.firstUse.over)
+	}
+}
+
+// announceAll addresses from where they are.
+func (e *engine) announceAll() {
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	for _, u := range e.units {
-		e.resolveAll(u)
 		nowhere := make([]int, len(u.cfg.Addresses))
 		for i := range nowhere {
 			nowhere[i] = -1
 		}
 		e.announcer.Announce(e.announcements(u, o, nowhere, u.placed())...)
-	}
-	e.prepareAll()
-	if !e.askFirst(true) {
-		close(e.firstUse.over)
 	}
 }
 

@@ -74,24 +74,31 @@ func (a *Announcer) poke() {
 	}
 }
 
+// SendDue sends what is due at once, before Run is there to do it.
+func (a *Announcer) SendDue() { a.sendDue() }
+
+func (a *Announcer) sendDue() (next, now time.Time) {
+	a.mu.Lock()
+	now = time.Now()
+	jobs, next := a.sched.next(now)
+	a.mu.Unlock()
+	frames := make([]Frame, 0, len(jobs))
+	for _, j := range jobs {
+		frames = append(frames, j.frame())
+	}
+	if n, err := a.sender.Send(frames); err != nil {
+		a.log.Debug("announcements not sent", "sent", n, "of", len(frames), "error", err)
+	}
+	return next, now
+}
+
 // Run sends what is due until ctx ends. A frame that cannot be sent is logged and not tried
 // again before its next turn: the repetition is the retry.
 func (a *Announcer) Run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var frames []Frame
 	for {
-		a.mu.Lock()
-		now := time.Now()
-		jobs, next := a.sched.next(now)
-		a.mu.Unlock()
-		frames = frames[:0]
-		for _, j := range jobs {
-			frames = append(frames, j.frame())
-		}
-		if n, err := a.sender.Send(frames); err != nil {
-			a.log.Debug("announcements not sent", "sent", n, "of", len(frames), "error", err)
-		}
+		next, now := a.sendDue()
 		wait := time.Hour
 		if !next.IsZero() {
 			wait = max(0, next.Sub(now))
