@@ -72,9 +72,11 @@ type planner struct {
 
 	found map[netip.Prefix]*FoundAddress // of d.Found, made when it is asked
 
-	gates  []*gate
-	routes []wantedRoute
-	wanted map[routeKey]*wantedRoute
+	gates []*gate
+	// usedIDs is made by used.
+	usedIDs map[uint32]bool
+	routes  []wantedRoute
+	wanted  map[routeKey]*wantedRoute
 }
 
 // dataAddress is an address that d names. owner is nil: it stays where it is.

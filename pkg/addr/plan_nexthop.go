@@ -22,10 +22,35 @@ type gate struct {
 
 func (g *gate) id(what int) uint32 { return nexthopID(g.group.Slot, g.family, g.number, what) }
 
-// ours says whether id is free or carries our protocol number: that of others stays.
+// ours says whether id is free or ours: it carries our protocol number, or somebody has replaced what
+// our routes or groups go through, which takes the number away. That of others stays.
 func (p *planner) ours(id uint32) bool {
 	n, exists := p.m.nexthops[id]
-	return !exists || n.Protocol == Protocol
+	return !exists || n.Protocol == Protocol || p.used()[id]
+}
+
+// used are the ids that routes of ours go through, and groups of those or of ours. It is made when
+// an id is found that somebody else has.
+func (p *planner) used() map[uint32]bool {
+	if p.usedIDs != nil {
+		return p.usedIDs
+	}
+	p.usedIDs = make(map[uint32]bool)
+	for _, list := range p.m.routes {
+		for _, r := range list {
+			if r.Protocol == Protocol && r.NHID != 0 {
+				p.usedIDs[r.NHID] = true
+			}
+		}
+	}
+	for id, n := range p.m.nexthops {
+		if n.Protocol == Protocol || p.usedIDs[id] {
+			for _, hop := range n.Hops {
+				p.usedIDs[hop] = true
+			}
+		}
+	}
+	return p.usedIDs
 }
 
 // setNexthops makes the device nexthops of all members that the kernel accepts one over, whether
@@ -37,7 +62,7 @@ func (p *planner) setNexthops(g *gate) {
 		if !p.sends(m) || !p.ours(id) || g.via.Is4() && p.m.ipv4 == 0 {
 			continue
 		}
-		if n, ok := p.m.nexthops[id]; ok && n.Link == m.Index && n.Gateway == g.via {
+		if n, ok := p.m.nexthops[id]; ok && n.Protocol == Protocol && n.Link == m.Index && n.Gateway == g.via {
 			continue
 		}
 		p.do(Op{Kind: SetNexthop, Group: g.group.Slot, ID: id, Link: m.Index, LinkName: m.Name, Gateway: g.via,
@@ -81,7 +106,7 @@ func (p *planner) within(g *gate, id uint32) bool {
 }
 
 func (p *planner) setGroup(g *gate, id uint32, hops []uint32, why string) {
-	if !slices.Equal(p.m.nexthops[id].Hops, hops) {
+	if n := p.m.nexthops[id]; n.Protocol != Protocol || !slices.Equal(n.Hops, hops) {
 		p.do(Op{Kind: SetNexthopGroup, Group: g.group.Slot, ID: id, Hops: hops, Why: why})
 	}
 }
@@ -180,8 +205,9 @@ func (p *planner) deleteNexthops() {
 		if g.standing {
 			keep[g.id(idStanding)] = true
 		}
-		for i := range g.group.Members {
-			keep[g.id(i)] = true
+		for i, m := range g.group.Members {
+			// One over an interface that has lost its name is not kept.
+			keep[g.id(i)] = p.m.nexthops[g.id(i)].Link == m.Index
 		}
 	}
 	for _, list := range p.m.routes {
