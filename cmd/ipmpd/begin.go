@@ -78,6 +78,7 @@ func (e *engine) begin(cfg *config.Config) {
 	}
 	e.announceAll()
 	e.prepareAll()
+	e.watchSysctls()
 	if !e.askFirst(true) {
 		close(e.firstUse.over)
 	}

@@ -52,6 +52,7 @@ type daemon struct {
 	carrier  func(ifindex int) (up bool, err error) // by netlink
 	lockless atomic.Pointer[bpf.Carrier]            // does not wait for RTNL; nil: not yet, or not on this kernel
 	links    *netstate.LinkEvents
+	sysctls  *netstate.SysctlWatcher // nil: not to be had
 	engine   *engine
 	reloader *reloader
 	dumper   *dumper
@@ -108,6 +109,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.defers(func() { _ = d.links.Close() })
+	d.openSysctls()
 	if d.question, err = probe.NewQuestions(); err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		objects: d.objects, instances: d.objects.Instances(), tracks: d.objects.Tracks(), epoch: 1,
 		fast:    &fastPath{tracks: d.objects.Tracks()},
 		applier: d.applier, announcer: addr.NewAnnouncer(d.applier.Sender(), log),
-		watcher: d.watcher, prober: d.prober, questions: d.question,
+		watcher: d.watcher, sysctls: d.sysctls, prober: d.prober, questions: d.question,
 		icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
 	d.engine.undo = d.engine.journal.Undo()
@@ -165,6 +167,18 @@ func (d *daemon) askCarrier(ifindex int) (up bool, err error) {
 		return program.Ask(ifindex)
 	}
 	return d.carrier(ifindex)
+}
+
+// openSysctls: where the host has no inotify instance left, sysctls are looked at when something else
+// changes.
+func (d *daemon) openSysctls() {
+	w, err := netstate.OpenSysctls(d.log)
+	if err != nil {
+		d.log.Warn("that somebody changes a sysctl is not heard of", "error", err)
+		return
+	}
+	d.sysctls = w
+	d.defers(func() { _ = w.Close() })
 }
 
 func (d *daemon) defers(f func()) { d.closers = append(d.closers, f) }
@@ -222,6 +236,9 @@ func (d *daemon) run(ctx context.Context) error {
 		{"dump", d.dumper.Run},
 		{"watchdog", notify.Run},
 		{"ready", func(ctx context.Context) error { return d.ready(ctx, server, notify) }},
+	}
+	if d.sysctls != nil {
+		tasks = append(tasks, task{"sysctls", d.sysctls.Run})
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {

@@ -72,6 +72,9 @@ type engine struct {
 	// formerTried: not all could be put back of former groups; it is tried again at the next reload or
 	// start, and at a release.
 	formerTried bool
+	drift   drift
+	copies  copies
+	sysctls *netstate.SysctlWatcher // nil in tests
 
 	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
 	// not do; afterwards is called when nobody leaves any more.
@@ -143,6 +146,10 @@ func (e *engine) run(ctx context.Context) error {
 			if changes == nil {
 				changes = time.After(settle)
 			}
+		case <-e.sysctlNews():
+			if changes == nil {
+				changes = time.After(settle)
+			}
 		case <-changes:
 			changes = nil
 			e.hostChanged()
@@ -210,6 +217,9 @@ func (e *engine) verdict(n *verdictNews) {
 		return
 	}
 	u.askUntil = monotonic() + askFor.Nanoseconds()
+	// Replies are missed too where the program that sees them is off, and from now on the one that
+	// switches what leaves is needed.
+	defer func() { e.lookAtProgramsOf(u, m, monotonic()) }()
 	family := detect.Family(ev.Family)
 	if ev.Kind == bpf.EventLast {
 		e.findings(u, u.tracker.Last(monotonic(), e.samples(u)))
@@ -269,6 +279,7 @@ func (e *engine) linkChanged(n *linkNews) {
 	if n.up {
 		e.findings(u, found)
 	} else {
+		defer func() { e.lookAtProgramsOf(u, m, monotonic()) }()
 		e.step(u, group.HealthChanged{Member: m.index, Family: group.Both, Health: group.Failed,
 			Cause: group.CauseLink, Detail: detect.DetailCarrier}, how)
 	}
@@ -317,7 +328,8 @@ func (e *engine) housekeeping() {
 	e.finishOnlines()
 	e.askFirst(false)
 	e.dismiss(time.Now())
-	if !e.retryAt.IsZero() && time.Now().After(e.retryAt) {
+	due := e.drift.again != 0 && now >= e.drift.again
+	if due || !e.retryAt.IsZero() && time.Now().After(e.retryAt) {
 		e.retryAt = time.Time{}
 		e.apply()
 		e.prepareAll()

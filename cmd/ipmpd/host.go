@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/config"
 	"github.com/ipmpd/ipmpd/pkg/group"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
@@ -25,22 +26,34 @@ func (e *engine) hostChanged() {
 	}
 	// A route that was heard of and not listed yet would be adopted too late: ours took its place.
 	e.sync()
-	e.adopt(e.watcher.Snapshot())
+	s = e.watcher.Snapshot()
+	e.adopt(s)
 	e.apply()
 	e.prepareAll()
+	e.lookForCopies(s)
+	for _, u := range e.units {
+		e.compareMTUs(u)
+	}
 }
 
 // lookAt the members of a group; it returns whether the prober's plan is another.
 func (e *engine) lookAt(u *unit, s *netstate.Snapshot) (changed bool) {
 	for _, m := range u.members {
-		was := m.ifindex
+		was, mac := m.ifindex, m.mac
 		if !m.look(s) {
 			continue
 		}
 		changed = true
 		if was == m.ifindex {
 			e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
+			if mac != m.mac {
+				e.announceAnew(u, m)
+			}
 			continue
+		}
+		if l := s.Link(was); l != nil {
+			m.former = addr.Leaving{Name: l.Name, Index: was}
+			e.log.Warn("renamed; it is the member that the file names no more", "interface", m.cfg.Name, "is", l.Name)
 		}
 		e.replaceMember(u, m, was)
 	}
@@ -67,6 +80,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 	e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
 	e.carriers[m.number].Store(upness(m.link == group.LinkUp))
 	e.seatAll()
+	defer e.watchSysctls()
 	if m.ifindex == 0 {
 		return
 	}

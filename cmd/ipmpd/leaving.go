@@ -87,9 +87,11 @@ func (e *engine) overtaken() bool {
 }
 
 // holds: the last apply was not done with the interface.
-func (e *engine) holds(m *member) bool {
-	return m.ifindex != 0 && (e.overtaken() || slices.ContainsFunc(e.unfinished, func(f addr.Failure) bool {
-		return f.Op.Link == m.ifindex
+func (e *engine) holds(m *member) bool { return e.holdsLink(m.ifindex) }
+
+func (e *engine) holdsLink(ifindex int) bool {
+	return ifindex != 0 && (e.overtaken() || slices.ContainsFunc(e.unfinished, func(f addr.Failure) bool {
+		return f.Op.Link == ifindex
 	}))
 }
 

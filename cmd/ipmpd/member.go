@@ -24,8 +24,12 @@ type member struct {
 	// Of the host; ifindex 0: missing.
 	ifindex   int
 	mac       addr.MAC
+	mtu       int
 	link      group.Link
 	linkLocal netip.Addr
+	// former is the interface that had its name until somebody renamed it; Index 0: none. What is ours
+	// is taken off it.
+	former addr.Leaving
 
 	// linkAt is when this run saw the link come up (CLOCK_MONOTONIC ns); 0: it was up at the start.
 	linkAt int64
@@ -64,7 +68,7 @@ func (m *member) look(s *netstate.Snapshot) (changed bool) {
 		// Another device: what was heard of the last one's carrier means nothing.
 		m.link = group.LinkUnknown
 	}
-	m.ifindex, m.mac = l.Index, l.MAC
+	m.ifindex, m.mac, m.mtu = l.Index, l.MAC, l.MTU
 	if m.link == group.LinkUnknown {
 		m.link = linkOf(l.Carrier)
 	}

@@ -149,6 +149,7 @@ func (e *engine) desired() addr.Desired {
 			d.Leaving = append(d.Leaving, addr.Leaving{Name: l.m.cfg.Name, Index: l.m.ifindex})
 		}
 	}
+	d.Leaving = append(d.Leaving, e.renamed()...)
 	return d
 }
 

@@ -336,6 +336,7 @@ func (e *engine) resettle(was []*unit, successors []*successor) {
 		e.findings(n.unit, n.tracker.Observe(monotonic(), e.samples(n.unit)))
 	}
 	e.prepareAll()
+	e.watchSysctls()
 	e.askFirst(false)
 }
 

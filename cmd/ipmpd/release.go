@@ -44,6 +44,7 @@ func (e *engine) releaseGroup(name string) error {
 	}
 	r.Routes = e.journal.Replaced()
 	b := wayBack(e.applier, r)
+	e.drift.forget()
 	errs := []error{errorOf(b.failures)}
 	// Not before: whatever is planned without them takes theirs away, and puts nothing back.
 	e.units = staying
@@ -78,6 +79,7 @@ func (e *engine) releaseGroup(name string) error {
 	} else {
 		e.announceArrived(b)
 		e.prepareAll()
+		e.watchSysctls()
 	}
 	return firstOf(errs)
 }

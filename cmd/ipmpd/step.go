@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ipmpd/ipmpd/pkg/addr"
@@ -109,26 +110,32 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 	return failures
 }
 
-// sync makes the next snapshot have everything that has happened so far.
-func (e *engine) sync() {
+// sync makes the next snapshot have everything that has happened so far; it returns whether it has.
+func (e *engine) sync() bool {
 	if e.synced == nil {
-		return
+		return false
 	}
 	if err := e.watcher.Sync(e.synced); err != nil {
 		e.log.Debug("the host was not looked at anew", "error", err)
+		return false
 	}
+	return true
 }
 
 // apply makes the host what is wanted of it; what fails is tried again later. A batch that fired
 // while the engine worked is news that the engine has not had yet: it waits for that.
 func (e *engine) apply() []addr.Failure {
-	e.sync()
+	if !e.sync() {
+		e.drift.forget() // what is not there may be on its way
+	}
 	d := e.desired()
 	o := observed(e.watcher.Snapshot(), d)
 	ops := addr.Plan(d, o)
 	e.remember(d, o, ops)
 	e.recordReplaced(ops, &o)
-	ops = append(ops, addr.Memberships(e.applied, d)...)
+	do, drifts := e.drift.judge(monotonic(), d, o, ops)
+	left := ops
+	ops = append(slices.Clip(do), addr.Memberships(e.applied, d)...)
 	for i := range ops {
 		e.log.Debug("change", "step", ops[i].Kind.String(), "link", ops[i].LinkName,
 			"prefix", prefixText(ops[i]), "why", ops[i].Why)
@@ -136,13 +143,19 @@ func (e *engine) apply() []addr.Failure {
 	failures := e.applier.Apply(e.fired, ops)
 	if len(failures) > 0 && errors.Is(failures[0].Err, addr.ErrOvertaken) {
 		e.retryAt, e.unfinished = time.Now(), failures
+		e.drift.forget()
 		return nil
 	}
 	e.applied, e.unfinished = d, failures
+	e.drift.leave(d, o, left, failures)
+	e.settleDrift(o, drifts, failures)
 	for _, u := range e.units {
 		for _, m := range u.members {
 			if !e.holds(m) {
 				m.settled = m.ifindex
+			}
+			if !e.holdsLink(m.former.Index) {
+				m.former = addr.Leaving{}
 			}
 		}
 	}

@@ -104,6 +104,7 @@ func (e *engine) dropFormer() {
 	e.log.Info("the file no longer names all that a former run has worked with", "interfaces", len(gone.Members), "addresses", len(gone.Addresses))
 	r := addr.Released{Undo: &e.undo, Groups: []addr.UndoGroup{gone}, Now: boottime(), Routes: e.journal.Replaced()}
 	back := wayBack(e.applier, r)
+	e.drift.forget()
 	if err := errorOf(back.failures); err != nil {
 		e.log.Warn("not all of it was put back", "error", err)
 		e.formerTried = true

@@ -33,6 +33,8 @@ type unit struct {
 	// adopted are routes that were found on the host, beside those that the kernel looks after itself
 	// and ours stand before.
 	adopted, beside []addr.Route
+	// mtus is what was told of members with different MTUs; "": nothing.
+	mtus string
 	// pending is the history entry whose steps have failed so far; 0: none.
 	pending uint64
 }

@@ -99,7 +99,7 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 			is.Index, is.MTU, is.MAC = new(l.Index), new(l.MTU), net.HardwareAddr(l.MAC[:]).String()
 		}
 	}
-	g.ForeignAddresses = u.foreign(s)
+	g.ForeignAddresses = append(u.foreign(s), e.foreignCopies(u, s)...)
 	return g
 }
 
