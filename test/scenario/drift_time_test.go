@@ -35,10 +35,10 @@ func TestDriftTimes(t *testing.T) {
 	s := stage(t, drifting())
 	f := s.foreign("hme0")
 	for range daemons {
-		s.again()
+		s.anotherDaemon()
 		for k := range kinds {
 			if strings.HasPrefix(kinds[k].name, "nexthop") { // the same thing as in the kind before
-				s.again()
+				s.anotherDaemon()
 			}
 			for range driftRounds {
 				took[k] = append(took[k], s.lasts(&kinds[k]))
@@ -56,8 +56,8 @@ func TestDriftTimes(t *testing.T) {
 	}
 }
 
-// again is another daemon, which has repaired nothing yet.
-func (s *scene) again() {
+// anotherDaemon is one that has repaired nothing yet.
+func (s *scene) anotherDaemon() {
 	s.t.Helper()
 	require.NoError(s.t, s.daemon.Stop())
 	require.NoError(s.t, s.daemon.Start())
