@@ -359,6 +359,8 @@ func (e *engine) finding(u *unit, m *member, f detect.Finding) {
 		e.log.Debug("limit", "interface", m.cfg.Name, "family", f.Family.String(), "limit", f.Limit, "why", f.Why)
 	case detect.FindAnswering:
 		e.step(u, group.HealthChanged{Member: m.index, Family: group.Family(f.Family), Health: group.OK, Cause: cause}, nil)
+	case detect.FindUnknown:
+		e.step(u, group.HealthChanged{Member: m.index, Family: group.Family(f.Family), Health: group.Unknown, Cause: cause}, nil)
 	case detect.FindRepaired:
 		m.flaps++
 		health := group.Unknown

@@ -27,9 +27,8 @@ func (e *engine) retarget(u *unit, s *netstate.Snapshot) (changed bool) {
 		if !side.used {
 			continue
 		}
-		c := e.candidates(u, f, s)
-		chosen := detect.ChooseTargets(detect.Family(f), c)
-		side.from = detect.SourceOf(detect.Family(f), c)
+		var chosen []netip.Addr
+		chosen, side.from = detect.Retarget(detect.Family(f), u.candidates(f, s), side.targets, side.from, u.tracker.GroupFailed())
 		if !slices.Equal(chosen, side.targets) {
 			e.event(control.Event{Event: control.EventTargetChanged, Group: u.cfg.Name,
 				Family: detect.Family(f).String(), Detail: joinAddrs(chosen)})
@@ -55,7 +54,7 @@ func joinAddrs(list []netip.Addr) string {
 }
 
 // candidates for targets of one family.
-func (e *engine) candidates(u *unit, family int, s *netstate.Snapshot) detect.Candidates {
+func (u *unit) candidates(family int, s *netstate.Snapshot) detect.Candidates {
 	c := detect.Candidates{Configured: u.cfg.Targets}
 	is := func(a netip.Addr) bool { return a.IsValid() && a.Is4() == (family == 0) }
 	links := map[int]bool{}

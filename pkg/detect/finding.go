@@ -65,6 +65,9 @@ const (
 	FindGroupFailed
 	// FindGroupRepaired: at least one member is usable again; its own finding came before.
 	FindGroupRepaired
+	// FindUnknown: an instance that was ok has had no target for a while: there is nothing to judge it
+	// by. Its usability is as before.
+	FindUnknown
 )
 
 // Finding is one decision of a Tracker, with its reason. Family is Both where the member's other

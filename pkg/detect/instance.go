@@ -22,6 +22,7 @@ type instance struct {
 	failedAt   int64   // ns
 	failedFrom uint64  // Sample.Answered at the failure: what was good before counts for nothing
 	linkUpAt   int64   // ns, last time that carrier came
+	noTargetAt  int64   // ns, since when there is no target; 0: there is one, or there are no probes
 	txFrom     uint64  // Sample.TxPackets when sends began to be refused
 	repairs    []int64 // ns, of the last minute
 	flapWait   bool    // only the flap limit holds it
@@ -57,6 +58,12 @@ func (i *instance) byLink() bool {
 	return i.sample.Targets == 0 || (i.sample.LastReply == 0 && i.sample.Answered == 0)
 }
 
+// unprovable: it missed its probes, and now there is nobody to ask whether it is good again. Its link
+// says nothing then: it was there all the time (spec section 1.3).
+func (i *instance) unprovable() bool {
+	return i.probed() && i.sample.Targets == 0 && i.cause == CauseProbe
+}
+
 func (i *instance) usable() bool {
 	if i.sample.Disabled || i.sample.Link == LinkDown {
 		return false
@@ -89,6 +96,9 @@ func (i *instance) lastMinute(now int64) []int64 {
 // row, time since the last sign of trouble, repairs a minute. detection.md section 3.
 func (i *instance) good(now int64, s *Settings) bool {
 	i.flapWait = false
+	if i.unprovable() {
+		return false
+	}
 	trouble := max(i.linkUpAt, i.failedAt)
 	if !i.byLink() {
 		trouble = max(trouble, i.sample.LastMiss)

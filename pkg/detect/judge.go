@@ -97,6 +97,24 @@ func (t *Tracker) repairs(now int64) (out []Finding) {
 	return out
 }
 
+// unknowns finds instances that were ok and have had nobody to ask for a while. A reload with other
+// targets leaves them without any for a moment, which is nothing to talk of.
+func (t *Tracker) unknowns(now int64) (out []Finding) {
+	for _, i := range t.order {
+		s := &i.sample
+		switch {
+		case s.Disabled || !i.probed() || s.Targets > 0:
+			i.noTargetAt = 0
+		case i.noTargetAt == 0:
+			i.noTargetAt = now
+		case i.state == OK && now-i.noTargetAt >= leastDead:
+			i.state = Unknown
+			out = append(out, Finding{Kind: FindUnknown, Member: s.Member, Family: t.reach(i), Why: "no target"})
+		}
+	}
+	return out
+}
+
 func (t *Tracker) repaired(i *instance, why string) Finding {
 	return Finding{Kind: FindRepaired, Member: i.sample.Member, Family: t.reach(i), Why: why}
 }

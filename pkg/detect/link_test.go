@@ -76,3 +76,59 @@ func TestLinkFlapWithoutAnswers(t *testing.T) {
 	h.run(time.Second)
 	require.Equal(t, []string{"failed 0 both linkcarrier", "repaired 0 both "}, h.took())
 }
+
+// Spec section 1.3: the last target of a failed member goes; it stays failed, as nothing shows that it
+// is good again. One that is good has nothing to be judged by then: unknown, and usable by its link.
+func TestTargetsGone(t *testing.T) {
+	h := newHost(t, 2, nil)
+	h.run(100*time.Millisecond, 0, 1)
+	h.tracker.Verdict(h.now, 1, IPv4, true)
+	h.took()
+	targets := func(n int) {
+		for i := range h.samples {
+			h.samples[i].Targets = n
+		}
+	}
+	targets(0)
+	h.run(time.Second)
+	require.Empty(t, h.took(), "a reload may leave it without a target for a moment")
+	h.run(time.Second + time.Millisecond)
+	require.Equal(t, []string{"unknown 0 both "}, h.took())
+	h.run(time.Minute)
+	require.Empty(t, h.took(), "and nobody has failed, or is good, by waiting")
+	require.Equal(t, Unknown, h.state(0))
+	require.Equal(t, "no target", h.tracker.Note(0, IPv4))
+	require.True(t, h.tracker.Usable(0, IPv4))
+	require.Equal(t, Failed, h.state(1))
+	require.False(t, h.tracker.GroupFailed())
+
+	// There is one again: who answers is ok, who failed has to be repaired.
+	targets(1)
+	h.run(3*time.Millisecond, 0)
+	require.Equal(t, []string{"answering 0 both "}, h.took())
+	h.run(100*time.Millisecond, 0, 1)
+	require.Equal(t, []string{"repaired 1 both "}, h.took())
+
+	// Without a target a failed member is still better than none.
+	h.tracker.Verdict(h.now, 1, IPv4, true)
+	targets(0)
+	h.samples[0].Link = LinkDown
+	h.run(time.Millisecond)
+	require.Equal(t, []string{"failed 0 both linkcarrier", "repaired 1 both "}, h.took())
+}
+
+// A group that has failed by its probes is not good again because its targets are gone: a neighbour
+// that does not answer leaves the kernel's table.
+func TestTargetsGoneInAGroupFailure(t *testing.T) {
+	h := newHost(t, 2, nil)
+	h.run(100*time.Millisecond, 0, 1)
+	h.took()
+	h.run(2 * time.Second)
+	require.Equal(t, []string{"group failed -1 both probesilent"}, h.took())
+	for i := range h.samples {
+		h.samples[i].Targets = 0
+	}
+	h.run(time.Minute)
+	require.Empty(t, h.took())
+	require.True(t, h.tracker.GroupFailed())
+}

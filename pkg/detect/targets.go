@@ -63,6 +63,24 @@ func SourceOf(f Family, c Candidates) Source {
 	return FromNeighbours
 }
 
+// Retarget is ChooseTargets and SourceOf for a group whose targets so far were those of was, and from
+// where. While the group has failed they stay, unless the file or a route names others: a route may
+// have gone because of the failure, and a neighbour that does not answer leaves the kernel's table.
+// Without them nobody would be asked whether the failure is over. Spec sections 2.7 and 3.1.
+func Retarget(f Family, c Candidates, was []netip.Addr, from Source, failed bool) ([]netip.Addr, Source) {
+	is := SourceOf(f, c)
+	if !failed || is != FromNeighbours || from == FromConfig {
+		return ChooseTargets(f, c), is
+	}
+	if from == FromNeighbours {
+		was = append(slices.Clone(was), c.Neighbours...)
+	}
+	if stay := c.pick(f, was, mostChosen); len(stay) > 0 {
+		return stay, from
+	}
+	return ChooseTargets(f, c), is
+}
+
 func (c *Candidates) pick(f Family, from []netip.Addr, most int) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range from {

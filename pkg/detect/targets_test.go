@@ -60,6 +60,48 @@ func TestChooseTargets(t *testing.T) {
 	}
 }
 
+// Spec sections 2.7 and 3.1: what vanishes while the group has failed stays a target.
+func TestRetarget(t *testing.T) {
+	hop, near, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.5"), netip.MustParseAddr("192.0.2.6")
+	base := Candidates{Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	with := func(change func(c *Candidates)) Candidates {
+		c := base
+		change(&c)
+		return c
+	}
+	neighbour := with(func(c *Candidates) { c.Neighbours = []netip.Addr{other} })
+	for _, row := range []struct {
+		name   string
+		c      Candidates
+		was    netip.Addr
+		from   Source
+		failed bool
+		want   []netip.Addr
+		source Source
+	}{
+		{"the route goes", neighbour, hop, FromRoutes, false, []netip.Addr{other}, FromNeighbours},
+		{"the route goes in a failure", neighbour, hop, FromRoutes, true, []netip.Addr{hop}, FromRoutes},
+		{"another route comes in a failure", with(func(c *Candidates) { c.NextHops = []netip.Addr{near} }), hop, FromRoutes, true,
+			[]netip.Addr{near}, FromRoutes},
+		{"a neighbour goes", base, near, FromNeighbours, false, nil, FromNeighbours},
+		{"a neighbour goes in a failure", base, near, FromNeighbours, true, []netip.Addr{near}, FromNeighbours},
+		{"another comes in a failure", neighbour, near, FromNeighbours, true, []netip.Addr{near, other}, FromNeighbours},
+		{"a route comes in a failure", with(func(c *Candidates) { c.NextHops = []netip.Addr{hop} }), near, FromNeighbours, true,
+			[]netip.Addr{hop}, FromRoutes},
+		{"the file names another", with(func(c *Candidates) { c.Configured = []netip.Addr{near} }), hop, FromRoutes, true,
+			[]netip.Addr{near}, FromConfig},
+		{"the file names none any more", neighbour, hop, FromConfig, true, []netip.Addr{other}, FromNeighbours},
+		{"it is an address of this host now", with(func(c *Candidates) { c.Own = []netip.Addr{hop} }), hop, FromRoutes, true, nil, FromNeighbours},
+		{"there were none", neighbour, netip.Addr{}, "", true, []netip.Addr{other}, FromNeighbours},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, source := Retarget(IPv4, row.c, []netip.Addr{row.was}, row.from, row.failed)
+			require.Equal(t, row.want, got)
+			require.Equal(t, row.source, source)
+		})
+	}
+}
+
 // Contract section 3, probe.
 func TestKindOf(t *testing.T) {
 	for _, row := range []struct {

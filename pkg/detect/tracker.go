@@ -55,6 +55,7 @@ func (t *Tracker) Observe(now int64, samples []Sample) []Finding {
 	out = append(out, t.hangs(now)...)
 	out = append(out, t.lastResort(now)...)
 	out = append(out, t.repairs(now)...)
+	out = append(out, t.unknowns(now)...)
 	return append(out, t.judgeGroup(now)...)
 }
 

@@ -70,6 +70,7 @@ func (h *host) took() []string {
 	words := map[FindingKind]string{
 		FindAnswering: "answering", FindFailed: "failed", FindRepaired: "repaired",
 		FindGroupFailed: "group failed", FindGroupRepaired: "group repaired",
+		FindUnknown: "unknown",
 	}
 	out := []string{}
 	for _, f := range h.findings {
