@@ -108,3 +108,16 @@ func TestPolicedShare(t *testing.T) {
 	gone[2].Link = LinkDown
 	require.InDelta(t, 0.2, PolicedShare(gone), 1e-9)
 }
+
+// Spec section 10, item 17: what one group had to slow down for does not keep another from being fast.
+func TestAdaptEachForItself(t *testing.T) {
+	adapt := Adapt{Configured: time.Millisecond, Enabled: true}
+	calm, busy := &path{adapt: adapt}, &path{adapt: adapt}
+	require.Len(t, calm.run(1100*time.Millisecond, 0.75), 1)
+	for range 5 { // the other one is raised again and again while this one comes back
+		require.Len(t, busy.run(1100*time.Millisecond, 0.75), 1)
+		calm.run(2100*time.Millisecond, 0)
+	}
+	require.Equal(t, time.Millisecond, calm.adapt.Interval())
+	require.Equal(t, 32*time.Millisecond, busy.adapt.Interval())
+}
