@@ -56,6 +56,17 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, 25*time.Millisecond, cfg.Groups[0].Interval())
 }
 
+// Spec section 10, item 21: what one group has is not another's.
+func TestSettingsOfEachGroup(t *testing.T) {
+	groups := parse(t, "groups:\n  a: {detection-time: 1ms, failback: false, interfaces: {hme0: }}\n  b: {interfaces: {hme1: }}\n"+
+		"  c: {detection-time: 2s, misses: 5, probe: link, interfaces: {hme2: }}\n").Groups
+	require.Equal(t, []time.Duration{time.Millisecond, 100 * time.Millisecond, 2 * time.Second},
+		[]time.Duration{groups[0].DetectionTime, groups[1].DetectionTime, groups[2].DetectionTime})
+	require.Equal(t, []bool{false, true, true}, []bool{groups[0].Failback, groups[1].Failback, groups[2].Failback})
+	require.Equal(t, []Probe{ProbeAuto, ProbeAuto, ProbeLink}, []Probe{groups[0].Probe, groups[1].Probe, groups[2].Probe})
+	require.Equal(t, []int{3, 3, 5}, []int{groups[0].Misses, groups[1].Misses, groups[2].Misses})
+}
+
 func TestHoldDownDefault(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"probe: link":                      5 * time.Second,

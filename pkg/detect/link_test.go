@@ -132,3 +132,20 @@ func TestTargetsGoneInAGroupFailure(t *testing.T) {
 	require.Empty(t, h.took())
 	require.True(t, h.tracker.GroupFailed())
 }
+
+// Spec section 1.3: when a member is not probed any more, its link decides, whatever its last probes said.
+func TestProbesEnd(t *testing.T) {
+	h := newHost(t, 2, nil)
+	h.run(100*time.Millisecond, 0, 1)
+	h.tracker.Verdict(h.now, 1, IPv4, true)
+	h.took()
+	for i := range h.samples {
+		h.samples[i].Kind, h.samples[i].Targets = KindLink, 0
+	}
+	h.run(99 * time.Millisecond)
+	require.Empty(t, h.took())
+	h.run(time.Millisecond)
+	require.Equal(t, []string{"repaired 1 both "}, h.took())
+	require.Equal(t, Disabled, h.state(1))
+	require.True(t, h.tracker.Usable(1, IPv4))
+}
