@@ -22,7 +22,7 @@ type instance struct {
 	failedAt   int64   // ns
 	failedFrom uint64  // Sample.Answered at the failure: what was good before counts for nothing
 	linkUpAt   int64   // ns, last time that carrier came
-	noTargetAt  int64   // ns, since when there is no target; 0: there is one, or there are no probes
+	noTargetAt int64   // ns, since when there is no target; 0: there is one, or there are no probes
 	txFrom     uint64  // Sample.TxPackets when sends began to be refused
 	repairs    []int64 // ns, of the last minute
 	flapWait   bool    // only the flap limit holds it
@@ -58,10 +58,15 @@ func (i *instance) byLink() bool {
 	return i.sample.Targets == 0 || (i.sample.LastReply == 0 && i.sample.Answered == 0)
 }
 
+// targetless: it would be probed, but there is nobody to ask.
+func (i *instance) targetless() bool { return i.probed() && i.sample.Targets == 0 }
+
+func (i *instance) asks() bool { return i.probed() && i.sample.Targets > 0 }
+
 // unprovable: it missed its probes, and now there is nobody to ask whether it is good again. Its link
 // says nothing then: it was there all the time (spec section 1.3).
 func (i *instance) unprovable() bool {
-	return i.probed() && i.sample.Targets == 0 && i.cause == CauseProbe
+	return i.targetless() && i.cause == CauseProbe
 }
 
 func (i *instance) usable() bool {

@@ -57,6 +57,9 @@ func (t *Tracker) lastResort(now int64) (out []Finding) {
 		out = append(out, t.repaired(rescue, "it alone answers"))
 		for _, i := range silent {
 			i.fail(now, CauseProbe, DetailLast)
+			if other := t.follower(i); other != nil {
+				other.fail(now, CauseProbe, DetailLast)
+			}
 			out = append(out, Finding{
 				Kind: FindFailed, Member: i.sample.Member, Family: t.reach(i), Cause: CauseProbe,
 				Detail: DetailLast, LastReply: i.sample.LastReply,
@@ -116,17 +119,26 @@ func (t *Tracker) unknowns(now int64) (out []Finding) {
 }
 
 func (t *Tracker) repaired(i *instance, why string) Finding {
+	if other := t.follower(i); other != nil {
+		other.state, other.cause, other.detail = Unknown, CauseNone, ""
+	}
 	return Finding{Kind: FindRepaired, Member: i.sample.Member, Family: t.reach(i), Why: why}
 }
 
-// reach of a finding about an instance: it takes the member's other family with it where that has no
-// probes of its own.
+// reach of a finding about an instance: it takes the member's other family with it where that follows.
 func (t *Tracker) reach(i *instance) Family {
-	other := t.instances[key{i.sample.Member, 1 - i.sample.Family}]
-	if other == nil || other.sample.Kind == KindNone {
+	if t.effective(i.sample.Member, 1-i.sample.Family) == i {
 		return Both
 	}
 	return i.sample.Family
+}
+
+// follower of an instance: the member's other family, where that is judged by this one. nil: none.
+func (t *Tracker) follower(i *instance) *instance {
+	if t.reach(i) != Both {
+		return nil
+	}
+	return t.instances[key{i.sample.Member, 1 - i.sample.Family}]
 }
 
 // otherUsable: may a sibling of this member carry the family?
@@ -146,7 +158,7 @@ func (t *Tracker) judgeGroup(now int64) []Finding {
 	last := int64(0)
 	for _, i := range t.order {
 		s := &i.sample
-		if s.Disabled || (s.Kind == KindNone && t.effective(s.Member, s.Family) != i) {
+		if s.Disabled || t.effective(s.Member, s.Family) != i {
 			continue
 		}
 		judged = true

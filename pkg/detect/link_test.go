@@ -149,3 +149,67 @@ func TestProbesEnd(t *testing.T) {
 	require.Equal(t, Disabled, h.state(1))
 	require.True(t, h.tracker.Usable(1, IPv4))
 }
+
+// A family that is asked nowhere follows the member's other one, as one that is not probed does: a LAN
+// without an IPv6 target says nothing of IPv6 (contract section 1).
+func TestAFamilyWithoutTargets(t *testing.T) {
+	h := newHost(t, 2, func(s *Settings) { s.FlapLimit = 0 })
+	for m := range 2 {
+		h.samples = append(h.samples, Sample{Member: m, Family: IPv6, Kind: KindICMP, Link: LinkUp})
+	}
+	both := func(member int) (list []State) {
+		for f := range Family(families) {
+			s, _, _ := h.tracker.State(member, f)
+			list = append(list, s)
+		}
+		return list
+	}
+	h.run(100*time.Millisecond, 0, 1)
+	require.Equal(t, []string{"answering 0 both ", "answering 1 both "}, h.took())
+	require.Equal(t, []State{OK, Unknown}, both(1), "nobody is asked by IPv6")
+	require.Empty(t, h.tracker.Note(1, IPv4))
+	require.Equal(t, "no target", h.tracker.Note(1, IPv6))
+
+	// The kernel's verdict takes both; the link of a member that is silent is no reason to use it for IPv6.
+	h.tracker.Verdict(h.now, 1, IPv4, true)
+	h.run(time.Minute, 0)
+	require.Empty(t, h.took())
+	require.Equal(t, []State{Failed, Failed}, both(1))
+	require.False(t, h.tracker.Usable(1, IPv6))
+	h.run(100*time.Millisecond, 0, 1)
+	require.Equal(t, []string{"repaired 1 both "}, h.took())
+	require.Equal(t, []State{OK, Unknown}, both(1))
+
+	// Nobody answers: that IPv6 has link everywhere does not keep the group.
+	h.run(2 * time.Second)
+	require.Equal(t, []string{"group failed -1 both probesilent"}, h.took())
+	h.run(time.Minute)
+	require.Empty(t, h.took())
+	h.run(200*time.Millisecond, 0, 1)
+	require.ElementsMatch(t, []string{"repaired 0 both ", "group repaired -1 both ", "repaired 1 both "}, h.took())
+
+	// It gets a target: judged for itself from what it followed.
+	h.samples[3].Targets = 1
+	h.observe()
+	require.True(t, h.tracker.Usable(1, IPv6))
+	h.run(100*time.Millisecond, 0, 1)
+	require.Equal(t, []string{"answering 1 ipv6 "}, h.took())
+	h.tracker.Verdict(h.now, 1, IPv6, false)
+	require.Equal(t, []State{OK, Failed}, both(1))
+}
+
+// What the last usable member misses takes the family along that follows, and its repair brings it back:
+// with a target of its own it starts from there.
+func TestAFollowerFailsAndIsRepaired(t *testing.T) {
+	h := newHost(t, 2, func(s *Settings) { s.HoldDown = time.Hour })
+	h.samples = append(h.samples, Sample{Member: 0, Family: IPv6, Kind: KindICMP, Link: LinkUp, Targets: 2})
+	h.run(100*time.Millisecond, 0, 1)
+	h.samples[2].Targets = 0
+	h.tracker.Verdict(h.now, 1, IPv4, true)
+	h.took()
+	h.run(3*time.Millisecond, 1)
+	require.Equal(t, []string{"repaired 1 both ", "failed 0 both probelast"}, h.took())
+	h.samples[2].Targets = 2
+	h.observe()
+	require.False(t, h.tracker.Usable(0, IPv6), "it has to be repaired, like the other")
+}

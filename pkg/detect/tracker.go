@@ -190,11 +190,14 @@ func (i *instance) loss() float64 {
 // State is what probes and link say of an instance: the JSON words probe, cause and detail.
 func (t *Tracker) State(member int, family Family) (State, Cause, string) {
 	i := t.effective(member, family)
+	own := t.instances[key{member, family}]
 	switch {
 	case i == nil:
 		return Unknown, CauseNone, ""
 	case i.sample.Disabled:
 		return Disabled, CauseNone, ""
+	case own != nil && own != i && own.targetless() && i.state != Failed:
+		return Unknown, CauseNone, "" // usable as the other is, but nobody was asked
 	case i.state != Failed && i.sample.Kind == KindLink:
 		return Disabled, CauseNone, ""
 	default:
@@ -222,6 +225,9 @@ func (t *Tracker) Limit(member int, family Family) int {
 // Note is the JSON word of that name: what an operator should know about how the instance is judged.
 func (t *Tracker) Note(member int, family Family) string {
 	i := t.effective(member, family)
+	if own := t.instances[key{member, family}]; own != nil && own.targetless() {
+		i = own
+	}
 	if i == nil || i.sample.Disabled {
 		return ""
 	}
@@ -232,7 +238,7 @@ func (t *Tracker) Note(member int, family Family) string {
 	if i.sample.Kind == KindARP {
 		notes = append(notes, "arp (unauthenticated)")
 	}
-	if i.probed() && i.sample.Targets == 0 {
+	if i.targetless() {
 		notes = append(notes, "no target")
 	}
 	if i.hopeless {
@@ -244,10 +250,16 @@ func (t *Tracker) Note(member int, family Family) string {
 	return strings.Join(notes, ", ")
 }
 
-// effective instance of a family: one that has no probes follows the member's other family.
+// effective instance of a family: one that has no probes, or nobody to send them to, follows the
+// member's other family.
 func (t *Tracker) effective(member int, family Family) *instance {
 	own, other := t.instances[key{member, family}], t.instances[key{member, 1 - family}]
-	if own == nil || (own.sample.Kind == KindNone && other != nil && other.sample.Kind != KindNone) {
+	switch {
+	case own == nil:
+		return other
+	case other == nil || other.sample.Kind == KindNone:
+		return own
+	case own.sample.Kind == KindNone, own.targetless() && other.asks():
 		return other
 	}
 	return own

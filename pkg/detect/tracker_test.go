@@ -41,7 +41,7 @@ func (h *host) run(d time.Duration, by ...int) {
 		h.now += ms
 		for i := range h.samples {
 			s := &h.samples[i]
-			if s.Kind != KindICMP || len(by) == 0 {
+			if s.Kind != KindICMP || s.Targets == 0 || len(by) == 0 {
 				continue
 			}
 			s.Answered++
