@@ -72,9 +72,9 @@ type engine struct {
 	// formerTried: not all could be put back of former groups; it is tried again at the next reload or
 	// start, and at a release.
 	formerTried bool
-	drift   drift
-	copies  copies
-	sysctls *netstate.SysctlWatcher // nil in tests
+	drift       drift
+	copies      copies
+	sysctls     *netstate.SysctlWatcher // nil in tests
 
 	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
 	// not do; afterwards is called when nobody leaves any more.
