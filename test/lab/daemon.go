@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,7 +27,10 @@ type Daemon struct {
 	lab    *Lab
 	binary string
 	config string
-	root   string // of Solaris files, in place of config; "": none
+	root   string       // of Solaris files, in place of config; "": none
+	enter  func() error // moves a thread to where the daemon lives
+	prefix []string     // of its command line: what starts it
+	room   bool         // it has a process 1 of its own
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -38,10 +42,34 @@ type Daemon struct {
 // wait: see [Daemon.WaitReady]. [Lab.Close] ends it.
 func (l *Lab) Daemon(binary, config string) (*Daemon, error) {
 	d, err := l.newDaemon(binary)
-	if err != nil {
-		return nil, err
+	return d.begin(config, err)
+}
+
+// Daemon is [Lab.Daemon] in a room.
+func (r *Room) Daemon(binary, config string) (*Daemon, error) {
+	d, err := r.lab.newDaemon(binary)
+	if err == nil {
+		d.enter, d.room = r.enter, true
 	}
-	if err := d.Configure(config); err != nil {
+	return d.begin(config, err)
+}
+
+// DaemonBy is [Lab.Daemon], started by a command that ends up as the daemon itself, in this process's
+// own namespaces: "ip", "netns", "exec", l.Host.Name. Commands of [Daemon.Run] are started the same way.
+func (l *Lab) DaemonBy(command []string, binary, config string) (*Daemon, error) {
+	d, err := l.newDaemon(binary)
+	if err == nil {
+		d.enter, d.prefix = func() error { return nil }, command
+	}
+	return d.begin(config, err)
+}
+
+// begin with a configuration, unless there was an error before.
+func (d *Daemon) begin(config string, err error) (*Daemon, error) {
+	if err == nil {
+		err = d.Configure(config)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return d, d.Start()
@@ -53,7 +81,7 @@ func (l *Lab) newDaemon(binary string) (*Daemon, error) {
 		Socket: filepath.Join(l.Dir, name+".sock"),
 		State:  filepath.Join(l.Dir, name+".state"),
 		Log:    filepath.Join(l.Dir, name+".log"),
-		lab:    l, binary: binary, config: filepath.Join(l.Dir, name+".yaml"),
+		lab:    l, enter: l.enterHost, binary: binary, config: filepath.Join(l.Dir, name+".yaml"),
 	}
 	l.daemons = append(l.daemons, d)
 	return d, nil
@@ -109,17 +137,22 @@ func (d *Daemon) Start() error {
 	if d.root != "" {
 		from = []string{"--solaris", d.root}
 	}
-	cmd := exec.Command(d.binary, append([]string{"run", "--socket", d.Socket, "--state", d.State}, from...)...)
+	line := d.line(d.binary, append([]string{"run", "--socket", d.Socket, "--state", d.State}, from...)...)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A killed lab takes its daemon with it. The signal comes when the starting *thread* ends, so
 	// that thread waits for the daemon.
 	// An interrupt from the terminal is the lab's business alone.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if d.room {
+		// There it sees no parent, which Go takes for a dead one. It goes with the room.
+		cmd.SysProcAttr.Pdeathsig = 0
+	}
 	started, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // never given back
 		defer close(done)
-		err := d.lab.enterHost()
+		err := d.enter()
 		if err == nil && d.lab.opts.BPFFS == OwnBPFFS {
 			err = hideBPFFS()
 		}
@@ -208,13 +241,19 @@ func (d *Daemon) Run(ctx context.Context, args ...string) (string, error) {
 
 func (d *Daemon) execute(ctx context.Context, path string, args []string) (string, error) {
 	var stdout, stderr strings.Builder
-	cmd := exec.CommandContext(ctx, path, append(args, "--socket", d.Socket)...)
+	line := d.line(path, append(args, "--socket", d.Socket)...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := d.lab.InHost(cmd.Run)
+	err := onThread(d.enter, cmd.Run)
 	if err != nil {
 		err = fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), err
+}
+
+// line is a command line where the daemon lives.
+func (d *Daemon) line(path string, args ...string) []string {
+	return slices.Concat(d.prefix, []string{path}, args)
 }
 
 // Tail is the last lines of the daemon's log.

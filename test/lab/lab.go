@@ -71,6 +71,7 @@ type Lab struct {
 	mounts      *mountNS
 	ports       []*faults.Port
 	daemons     []*Daemon
+	rooms       []*Room
 	closed      atomic.Bool
 }
 
@@ -213,6 +214,9 @@ func (l *Lab) Close() error {
 	var errs []error
 	for _, d := range l.daemons {
 		errs = append(errs, d.Kill())
+	}
+	for _, r := range l.rooms {
+		errs = append(errs, r.close())
 	}
 	for _, p := range l.ports {
 		errs = append(errs, p.Close())

@@ -81,13 +81,16 @@ func (m *mountNS) close() error { return m.file.Close() }
 
 // InHost runs fn on a thread in the host's network namespace and in the mount namespace that its
 // daemons live in: /sys and /sys/fs/bpf are theirs. The thread ends with fn.
-func (l *Lab) InHost(fn func() error) error {
+func (l *Lab) InHost(fn func() error) error { return onThread(l.enterHost, fn) }
+
+// onThread runs fn on a thread that has entered somewhere for good and ends with fn.
+func onThread(enter, fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		err := errors.New("function ended its goroutine")
 		defer func() { done <- err }()
 		runtime.LockOSThread()
-		if err = l.enterHost(); err == nil {
+		if err = enter(); err == nil {
 			err = fn()
 		}
 	}()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,12 +38,37 @@ func Attach(ifindex int) (*Port, error) {
 		{p.objects.FaultTo, ebpf.AttachTCXEgress},
 	} {
 		l, err := link.AttachTCX(link.TCXOptions{Interface: ifindex, Program: a.program, Attach: a.attach})
+		if errors.Is(err, ebpf.ErrNotSupported) {
+			err = clsact(ifindex, a.program, a.attach == ebpf.AttachTCXIngress)
+		} else if err == nil {
+			p.links = append(p.links, l)
+		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("attach %s: %w", a.attach, err), p.Close())
 		}
-		p.links = append(p.links, l)
 	}
 	return p, nil
+}
+
+// clsact is for kernels before 6.6: a filter, which goes with its interface.
+func clsact(ifindex int, program *ebpf.Program, ingress bool) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	qdisc := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
+	if err := h.QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add clsact: %w", err)
+	}
+	parent := uint32(netlink.HANDLE_MIN_EGRESS)
+	if ingress {
+		parent = netlink.HANDLE_MIN_INGRESS
+	}
+	return h.FilterAdd(&netlink.BpfFilter{FilterAttrs: netlink.FilterAttrs{
+		LinkIndex: ifindex, Parent: parent, Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL},
+		Fd: program.FD(), Name: "faults", DirectAction: true})
 }
 
 // Close takes the programs off.
