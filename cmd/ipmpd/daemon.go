@@ -84,6 +84,11 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.defers(func() { _ = d.listener.Close() })
+	release, err := claimNamespace(log)
+	if err != nil {
+		return nil, err
+	}
+	d.defers(release)
 	pins, err := pinFolder()
 	if err != nil {
 		log.Warn("nothing can be pinned: programs are attached anew at every start", "error", err)
