@@ -104,7 +104,7 @@ func DropIn(member string) []string {
 // Unmanaged keeps NetworkManager away from a member.
 func Unmanaged(member string) []string {
 	return []string{
-		"write /etc/NetworkManager/conf.d/90-ipmpd-" + member + ".conf, then `nmcli general reload`:",
+		"write /etc/NetworkManager/conf.d/90-ipmpd-" + member + ".conf, then `nmcli general reload` and `ip link set " + member + " up`, because it sets it down:",
 		"  [keyfile]", "  unmanaged-devices+=interface-name:" + member,
 	}
 }

@@ -49,9 +49,21 @@ func CheckHost(cfg *Config, links []HostLink) (errs []*Error, warnings []Warning
 					"interface %s has MTU %d, but %s has %d", m.Name, l.MTU, first.Name, first.MTU)
 				errs = append(errs, &err)
 			}
+			if vrf(l) != vrf(*first) {
+				warnings = append(warnings, Warning(hostError(cfg, m, "put the members of a group into one VRF, or none of them; their routes are in one table",
+					"interface %s is in %s, but %s in %s", m.Name, vrf(l), first.Name, vrf(*first))))
+			}
 		}
 	}
 	return errs, warnings
+}
+
+// vrf that a link belongs to.
+func vrf(l HostLink) string {
+	if l.MasterKind == "vrf" {
+		return "the VRF " + l.Master
+	}
+	return "no VRF"
 }
 
 // checkLink returns the first thing that keeps a link from being a member.
@@ -71,7 +83,7 @@ func checkLink(cfg *Config, m Interface, l HostLink) *Error {
 			"systemd-networkd manages interface %s and would undo a move", m.Name)
 	case l.Manager == ManagerNM:
 		err = hostError(cfg, m, fmt.Sprintf("write `[keyfile]\\nunmanaged-devices+=interface-name:%s` to "+
-			"/etc/NetworkManager/conf.d/90-ipmpd-%s.conf and run `nmcli general reload`", m.Name, m.Name),
+			"/etc/NetworkManager/conf.d/90-ipmpd-%s.conf and run `nmcli general reload`, then `ip link set %s up`, because it sets it down", m.Name, m.Name, m.Name),
 			"NetworkManager manages interface %s and would undo a move", m.Name)
 	default:
 		return nil

@@ -32,7 +32,8 @@ func TestCheckHost(t *testing.T) {
 			"f:5:7: interface hme1 is a port of the bond bond0; take it off, or name the bond itself", nil},
 		{"team port", with("hme1", func(l *HostLink) { l.Master, l.MasterKind = "team0", "team" }),
 			"f:5:7: interface hme1 is a port of the team team0; take it off, or name the team itself", nil},
-		{"in a VRF", with("hme1", func(l *HostLink) { l.Master, l.MasterKind = "red", "vrf" }), "", nil},
+		{"in a VRF", with("hme1", func(l *HostLink) { l.Master, l.MasterKind = "red", "vrf" }), "",
+			[]string{"f:5:7: interface hme1 is in the VRF red, but hme0 in no VRF; put the members of a group into one VRF, or none of them; their routes are in one table"}},
 		{"MTU", with("hme1", func(l *HostLink) { l.MTU = 9000 }),
 			"f:5:7: interface hme1 has MTU 9000, but hme0 has 1500; give the members of a group one MTU", nil},
 		{"networkd", with("hme1", func(l *HostLink) { l.Manager = ManagerNetworkd }),
@@ -40,7 +41,7 @@ func TestCheckHost(t *testing.T) {
 				"/etc/systemd/network/05-ipmpd-hme1.network and run `networkctl reload`", nil},
 		{"NetworkManager", with("hme1", func(l *HostLink) { l.Manager = ManagerNM }),
 			"f:5:7: NetworkManager manages interface hme1 and would undo a move; write `[keyfile]\\nunmanaged-devices+=interface-name:hme1` to " +
-				"/etc/NetworkManager/conf.d/90-ipmpd-hme1.conf and run `nmcli general reload`", nil},
+				"/etc/NetworkManager/conf.d/90-ipmpd-hme1.conf and run `nmcli general reload`, then `ip link set hme1 up`, because it sets it down", nil},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			// Another group may well have another MTU.
