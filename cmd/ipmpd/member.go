@@ -30,6 +30,7 @@ type member struct {
 	// former is the interface that had its name until somebody renamed it; Index 0: none. What is ours
 	// is taken off it.
 	former addr.Leaving
+	table  uint32 // of the VRF that it belongs to; 0: none
 
 	// linkAt is when this run saw the link come up (CLOCK_MONOTONIC ns); 0: it was up at the start.
 	linkAt int64
@@ -68,7 +69,7 @@ func (m *member) look(s *netstate.Snapshot) (changed bool) {
 		// Another device: what was heard of the last one's carrier means nothing.
 		m.link = group.LinkUnknown
 	}
-	m.ifindex, m.mac, m.mtu = l.Index, l.MAC, l.MTU
+	m.ifindex, m.mac, m.mtu, m.table = l.Index, l.MAC, l.MTU, s.TableOf(l)
 	if m.link == group.LinkUnknown {
 		m.link = linkOf(l.Carrier)
 	}
@@ -79,7 +80,8 @@ func (m *member) look(s *netstate.Snapshot) (changed bool) {
 			break
 		}
 	}
-	return m.ifindex != old.ifindex || m.mac != old.mac || m.linkLocal != old.linkLocal
+	return m.ifindex != old.ifindex || m.mac != old.mac || m.linkLocal != old.linkLocal ||
+		m.table != old.table
 }
 
 func linkOf(carrier bool) group.Link {

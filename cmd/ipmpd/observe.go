@@ -36,7 +36,7 @@ func translated(s *netstate.Snapshot) addr.Observed {
 	}
 	for i := range s.Links {
 		l := &s.Links[i]
-		o.Links = append(o.Links, addr.HostLink{Index: l.Index, Name: l.Name, MAC: l.MAC, Up: l.Up, Carrier: l.Carrier})
+		o.Links = append(o.Links, addr.HostLink{Index: l.Index, Name: l.Name, MAC: l.MAC, Up: l.Up, Carrier: l.Carrier, Table: s.TableOf(l)})
 	}
 	for i := range s.Addresses {
 		a := &s.Addresses[i]

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -137,10 +138,21 @@ func (u *unit) groupConfig() group.Config {
 	return c
 }
 
+// table of the VRF that the members belong to, by the first that exists: config.CheckHost warns
+// where they belong to several. 0: main.
+func (u *unit) table() uint32 {
+	for _, m := range u.members {
+		if m.ifindex != 0 {
+			return m.table
+		}
+	}
+	return 0
+}
+
 // desired is the group for pkg/addr.
 func (u *unit) desired() addr.Group {
 	g := addr.Group{
-		Slot: u.slot, Name: u.cfg.Name, Spread: u.cfg.Spread != config.SpreadOff,
+		Slot: u.slot, Name: u.cfg.Name, Table: u.table(), Spread: u.cfg.Spread != config.SpreadOff,
 		SpreadL4: u.cfg.Spread == config.SpreadL4,
 		Announce: addr.Announce{
 			Count: u.cfg.Announce.Count, Interval: u.cfg.Announce.Interval,
@@ -160,7 +172,8 @@ func (u *unit) desired() addr.Group {
 		g.Addresses = append(g.Addresses, addr.Address{Prefix: a.Prefix, Member: owners[i]})
 	}
 	for _, r := range u.cfg.Routes {
-		g.Routes = append(g.Routes, addr.Route{To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table})
+		g.Routes = append(g.Routes, addr.Route{
+			To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: cmp.Or(r.Table, g.Table)})
 	}
 	g.Routes = append(append(g.Routes, u.adopted...), u.beside...)
 	return g

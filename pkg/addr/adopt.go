@@ -67,7 +67,7 @@ func Inherited(g *Group, o *Observed) []Route {
 		named[keyOfRoute(r)] = true
 	}
 	for _, a := range g.Addresses {
-		named[connectedKey(a.Prefix)] = true
+		named[g.connectedKey(a.Prefix)] = true
 	}
 	gateways := map[uint32]netip.Addr{}
 	for _, n := range o.Nexthops {
@@ -90,6 +90,9 @@ func Inherited(g *Group, o *Observed) []Route {
 	}
 	return out
 }
+
+// table is where the group's routes are.
+func (g *Group) table() uint32 { return cmp.Or(g.Table, unix.RT_TABLE_MAIN) }
 
 // keyOfRoute is the key that a desired route takes.
 func keyOfRoute(r Route) routeKey {
@@ -115,7 +118,7 @@ type adopter struct {
 
 func (a *adopter) follows(h *HostRoute) bool {
 	to := h.To.Addr()
-	return h.Table == unix.RT_TABLE_MAIN && h.NHID == 0 && !h.Special && adopts(h.Protocol) && a.members[h.Link] &&
+	return h.Table == a.g.table() && h.NHID == 0 && !h.Special && adopts(h.Protocol) && a.members[h.Link] &&
 		hasFamily(a.g, familyOf(to)) && !to.IsMulticast() && !to.IsLinkLocalUnicast() && a.source(h) && a.gateway(h)
 }
 

@@ -39,6 +39,8 @@ func TestAdoptable(t *testing.T) {
 		{"ours", anywhere, func(h *HostRoute, _ *Group, _ *kernel) { h.Protocol = Protocol }, "", ""},
 		{"over another interface", anywhere, func(h *HostRoute, _ *Group, _ *kernel) { h.Link = 4 }, "", ""},
 		{"of another table", anywhere, func(h *HostRoute, _ *Group, _ *kernel) { h.Table = 100 }, "", ""},
+		{"of the members' VRF", anywhere, func(h *HostRoute, g *Group, _ *kernel) { g.Table, h.Table = 100, 100 }, "0.0.0.0/0 via 192.0.2.1", ""},
+		{"of the main table, with members in a VRF", anywhere, func(_ *HostRoute, g *Group, _ *kernel) { g.Table = 100 }, "", ""},
 		{"with an attribute that we cannot carry", anywhere, func(h *HostRoute, _ *Group, _ *kernel) { h.Special = true }, "", ""},
 		{"through a nexthop object", anywhere, func(h *HostRoute, _ *Group, _ *kernel) { h.NHID = 7 }, "", ""},
 		{"a gateway in the subnet of a foreign address only", anywhere, func(h *HostRoute, _ *Group, k *kernel) {

@@ -32,6 +32,9 @@ type Group struct {
 	// Slot is the group's number, 0 to 63; it stays while the group lives. Nexthop ids derive from it.
 	Slot int
 	Name string
+	// Table of the VRF that all members belong to; 0: main. Connected routes of the group are there,
+	// and those of others that are adopted.
+	Table uint32
 	// Members in file order. An index into it names a member everywhere in this package.
 	Members []Member
 	// Addresses are the data addresses, in file order.

@@ -157,11 +157,11 @@ func (m *model) dropPrefixRoute(a HostAddress) {
 			return
 		}
 	}
-	m.dropRoutes(func(r HostRoute) bool { return kernelRoute(r, a.Link, a.Prefix.Masked()) })
+	m.dropRoutes(func(r HostRoute) bool { return m.kernelRoute(r, a.Link, a.Prefix.Masked()) })
 }
 
-func kernelRoute(r HostRoute, link int, to netip.Prefix) bool {
-	return r.Protocol == unix.RTPROT_KERNEL && r.Link == link && r.To == to && r.Table == unix.RT_TABLE_MAIN
+func (m *model) kernelRoute(r HostRoute, link int, to netip.Prefix) bool {
+	return r.Protocol == unix.RTPROT_KERNEL && r.Link == link && r.To == to && r.Table == m.table(link)
 }
 
 func (m *model) setRoute(op *Op) error {
@@ -240,7 +240,7 @@ func (m *model) deleteAddress(op *Op) error {
 		if a.Prefix.Addr().Is6() {
 			m.dropPrefixRoute(a)
 		} else if primary {
-			m.dropRoutes(func(r HostRoute) bool { return kernelRoute(r, a.Link, subnet.prefix) && r.Src == a.Prefix.Addr() })
+			m.dropRoutes(func(r HostRoute) bool { return m.kernelRoute(r, a.Link, subnet.prefix) && r.Src == a.Prefix.Addr() })
 		}
 	}
 	if !primary {

@@ -3,6 +3,7 @@
 package addr
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -28,19 +29,22 @@ func (m *model) restoreAddress(op *Op) error {
 
 // addPrefixRoute adds the kernel's connected route of an address, where it makes one.
 func (m *model) addPrefixRoute(a HostAddress) {
-	if r, ok := prefixRoute(a); ok && m.links[a.Link].Up && !slices.Contains(m.routes[keyOf(r)], r) {
+	if r, ok := m.prefixRoute(a); ok && m.links[a.Link].Up && !slices.Contains(m.routes[keyOf(r)], r) {
 		m.insertRoute(r)
 	}
 }
 
+// table that the kernel's routes of a link are in.
+func (m *model) table(link int) uint32 { return cmp.Or(m.links[link].Table, unix.RT_TABLE_MAIN) }
+
 // prefixRoute is the connected route that the kernel makes for an address; not ok: none.
-func prefixRoute(a HostAddress) (HostRoute, bool) {
+func (m *model) prefixRoute(a HostAddress) (HostRoute, bool) {
 	// IFA_F_SECONDARY is IFA_F_TEMPORARY in IPv6.
 	secondary := a.Prefix.Addr().Is4() && a.Flags&unix.IFA_F_SECONDARY != 0
 	if secondary || a.Flags&unix.IFA_F_NOPREFIXROUTE != 0 || a.Prefix.IsSingleIP() || a.Form.Peer.IsValid() {
 		return HostRoute{}, false
 	}
-	r := HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_KERNEL, To: a.Prefix.Masked(), Link: a.Link, Metric: a.Form.Metric}
+	r := HostRoute{Table: m.table(a.Link), Protocol: unix.RTPROT_KERNEL, To: a.Prefix.Masked(), Link: a.Link, Metric: a.Form.Metric}
 	if a.Prefix.Addr().Is4() {
 		r.Scope, r.Src = unix.RT_SCOPE_LINK, a.Prefix.Addr()
 	} else if r.Metric == 0 {

@@ -32,6 +32,8 @@ type HostLink struct {
 	MAC   MAC
 	// Up: administratively. Carrier: IFLA_CARRIER. The kernel refuses nexthops without both.
 	Up, Carrier bool
+	// Table of the VRF that the link belongs to; 0: the main one.
+	Table uint32
 }
 
 // HostAddress is one address on one link.

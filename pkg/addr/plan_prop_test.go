@@ -303,7 +303,7 @@ func (w *world) reached(t *rapid.T) {
 		sends := slices.ContainsFunc(g.Members, func(m Member) bool { return m.Link && w.k.links[m.Index].Carrier })
 		for _, a := range g.Addresses {
 			if !w.foreignHops && !a.Prefix.IsSingleIP() && w.k.source(a.Prefix.Addr()) {
-				require.True(t, !sends || claimed[a.Prefix.Masked()] || len(w.k.routes[connectedKey(a.Prefix)]) > 0,
+				require.True(t, !sends || claimed[a.Prefix.Masked()] || len(w.k.routes[g.connectedKey(a.Prefix)]) > 0,
 					"no connected route of %s\n%s", a.Prefix, w.k)
 				claimed[a.Prefix.Masked()] = true
 			}

@@ -81,18 +81,18 @@ func (p *planner) wantRoutes(g *Group) {
 		if a.Prefix.IsSingleIP() || ip.IsLinkLocalUnicast() || !p.present(ip) {
 			continue
 		}
-		want(connectedKey(a.Prefix), netip.Addr{}, ip, "", "connected route of the data subnet, from a data address")
+		want(g.connectedKey(a.Prefix), netip.Addr{}, ip, "", "connected route of the data subnet, from a data address")
 	}
 	for _, a := range g.Addresses { // no address of the subnet is there now: what is there stays
-		key := connectedKey(a.Prefix)
+		key := g.connectedKey(a.Prefix)
 		if _, taken := p.wanted[key]; !taken && !a.Prefix.IsSingleIP() {
 			p.wanted[key] = nil
 		}
 	}
 }
 
-func connectedKey(p netip.Prefix) routeKey {
-	key := routeKey{unix.RT_TABLE_MAIN, p.Masked(), 0}
+func (g *Group) connectedKey(p netip.Prefix) routeKey {
+	key := routeKey{g.table(), p.Masked(), 0}
 	if p.Addr().Is6() {
 		key.metric = connectedMetric6
 	}
@@ -194,7 +194,7 @@ func (p *planner) replaceable(r HostRoute) bool {
 // name test addresses as sources, and members that may be dead.
 func (p *planner) deleteConnected() {
 	for _, r := range p.routes {
-		key := connectedKey(r.key.to)
+		key := r.gate.group.connectedKey(r.key.to)
 		if !r.onLink || r.key != key || !slices.ContainsFunc(p.m.routes[key], func(h HostRoute) bool { return h.Protocol == Protocol }) {
 			continue
 		}

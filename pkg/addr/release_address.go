@@ -158,7 +158,7 @@ func (p *releaser) restoreConnected() {
 	var again []int
 	lacking := make(map[linkPrefix]bool)
 	for i, a := range p.m.addrs {
-		r, ok := prefixRoute(a)
+		r, ok := p.m.prefixRoute(a)
 		if !ok || a.Proto == Protocol || !members[a.Link] || !p.m.links[a.Link].Up || a.Prefix.Addr().IsLinkLocalUnicast() {
 			continue
 		}

@@ -142,6 +142,17 @@ func (s *Snapshot) Link(index int) *Link {
 	return nil
 }
 
+// TableOf the VRF that a link belongs to; 0: none.
+func (s *Snapshot) TableOf(l *Link) uint32 {
+	if l.MasterKind != "vrf" {
+		return 0
+	}
+	if master := s.Link(l.Master); master != nil {
+		return master.VRFTable
+	}
+	return 0
+}
+
 // LinkByName finds a link; nil: there is none.
 func (s *Snapshot) LinkByName(name string) *Link {
 	for i := range s.Links {
