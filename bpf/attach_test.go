@@ -125,6 +125,7 @@ func TestAttachModes(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(string(mode), func(t *testing.T) {
 			o := loadForTest(t, Options{})
+			needModes(t, mode)
 			s := newSpace(t)
 			l := s.veth(t, "m0")
 			a, err := o.Attach(l.Attrs().Index, mode)
@@ -169,6 +170,7 @@ func TestForeignPrograms(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s on %s", mode, foreign), func(t *testing.T) {
 				o := loadForTest(t, Options{})
+				needModes(t, mode, foreign)
 				s := newSpace(t)
 				l := s.veth(t, "m0")
 				in, inCount := passing(t)
@@ -254,6 +256,7 @@ func TestAdopted(t *testing.T) {
 		for _, second := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, without timer %v", mode, second), func(t *testing.T) {
 				needRoot(t)
+				needModes(t, mode)
 				opt := Options{PinPath: pinFolder(t)}
 				s := newSpace(t)
 				l := s.veth(t, "m0")
@@ -308,6 +311,7 @@ func TestModeChanged(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s to %s", from, to), func(t *testing.T) {
 				needRoot(t)
+				needModes(t, from, to)
 				opt := Options{PinPath: pinFolder(t)}
 				s := newSpace(t)
 				l := s.veth(t, "m0")
@@ -333,6 +337,7 @@ func TestStalePin(t *testing.T) {
 	for _, mode := range []Mode{ModeTCX, ModeXDP} {
 		t.Run(string(mode), func(t *testing.T) {
 			needRoot(t)
+			needModes(t, mode)
 			opt := Options{PinPath: pinFolder(t)}
 			s := newSpace(t)
 			l := s.veth(t, "m0")

@@ -17,6 +17,7 @@ func TestRestore(t *testing.T) {
 		} {
 			t.Run(string(mode)+" "+name, func(t *testing.T) {
 				needRoot(t)
+				needModes(t, mode)
 				opt := Options{PinPath: pinFolder(t)}
 				s := newSpace(t)
 				l := s.veth(t, "m0")

@@ -16,6 +16,9 @@ func TestCarrier(t *testing.T) {
 	peer, err := s.nl.LinkByName("a0p")
 	require.NoError(t, err)
 	c, err := OpenCarrier()
+	if err != nil && !since(t, 6, 2) {
+		t.Skip("needs Linux 6.2: bpf_cast_to_kern_ctx")
+	}
 	require.NoError(t, err)
 	defer c.Close()
 	is := func(want bool) {

@@ -38,6 +38,8 @@ func TestTagOnTheWire(t *testing.T) {
 	const n = 200
 	for _, mode := range modes {
 		t.Run(string(mode), func(t *testing.T) {
+			needRoot(t)
+			needModes(t, mode)
 			r := newRig(t, true)
 			r.hang(t, mode)
 			r.begin(t, 0, n, time.Millisecond, 0, 0)
@@ -145,6 +147,8 @@ func TestStall(t *testing.T) {
 		// Generic XDP takes no frames that a tc program has redirected, as the burst's are.
 		for _, mode := range []Mode{ModeTCX, ModeClsact, ModeXDP} {
 			t.Run(fmt.Sprintf("%s, without timer %v", mode, without), func(t *testing.T) {
+				needRoot(t)
+				needModes(t, mode)
 				r := newRig(t, without)
 				r.hang(t, mode)
 				r.pin(t)
@@ -187,6 +191,8 @@ func TestStall(t *testing.T) {
 func TestProbesBypassTheSwitch(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(string(mode), func(t *testing.T) {
+			needRoot(t)
+			needModes(t, mode)
 			r := newRig(t, true)
 			r.hang(t, mode)
 			ChangeWord(r.track(0), 0, r.bit(0))
