@@ -54,6 +54,9 @@ func (s *scene) look() picture {
 			}
 			for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
 				result, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: at})
+				if err != nil && lacksTCX() {
+					continue
+				}
 				if err != nil {
 					return err
 				}

@@ -25,6 +25,9 @@ import (
 // patience is how long anything that should take milliseconds may take on a machine that is busy.
 const patience = 10 * time.Second
 
+// starter starts a scene's daemon.
+type starter func(s *scene, binary, config string) (*lab.Daemon, error)
+
 // setup of a scene. The zero value is the seed's: two members with an IPv4 test address each, one
 // data address, the router as the target.
 type setup struct {
@@ -42,6 +45,7 @@ type setup struct {
 	prepare   func(t *testing.T, s *scene) // before the daemon starts
 	bound     bool                         // the test itself sends from test addresses
 	ready     func(s *scene) (bool, error) // nil: all that is probed answers
+	start     starter                      // nil: in the host
 }
 
 var (
@@ -129,6 +133,8 @@ func stage(t *testing.T, c setup) *scene {
 	}
 	if c.solaris != nil {
 		s.daemon, err = s.SolarisDaemon(binary, s.write(c.solaris))
+	} else if c.start != nil {
+		s.daemon, err = c.start(s, binary, c.text(s.Lab))
 	} else {
 		s.daemon, err = s.Daemon(binary, c.text(s.Lab))
 	}

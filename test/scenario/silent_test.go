@@ -29,6 +29,9 @@ func TestSilentFailure(t *testing.T) {
 		{"both ways, two switches", faults.Both(faults.Drop, faults.Any()), "both", "auto", lab.Options{SecondSwitch: 1}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			if row.attach == "tcx" {
+				needsTCX(t)
+			}
 			s := stage(t, setup{lab: row.lab, group: []string{"attach: " + row.attach}})
 			tr := s.traffic()
 			s.at("hme0", lab.Data)

@@ -4,6 +4,7 @@ package scenario
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -20,11 +21,17 @@ type traffic struct {
 	download           *flow.Download
 }
 
-// traffic starts, a packet each way every 100 us, and is there when it returns. It ends with the
-// test.
+// traffic starts, a packet each way every 100 us, or FLOW, and is there when it returns. It ends with
+// the test.
 func (s *scene) traffic() *traffic {
 	s.t.Helper()
-	return s.trafficEvery(100 * time.Microsecond)
+	interval := 100 * time.Microsecond
+	if text := os.Getenv("FLOW"); text != "" {
+		var err error
+		interval, err = time.ParseDuration(text)
+		require.NoError(s.t, err, "FLOW is the time between packets")
+	}
+	return s.trafficEvery(interval)
 }
 
 func (s *scene) trafficEvery(interval time.Duration) *traffic {
