@@ -20,7 +20,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH" GOCACHE=/var/
 SERIAL := ./bpf/... ./cmd/... ./test/... ./pkg/addr/... ./pkg/detect/probe/... ./pkg/netstate/...
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 build: ## the static binary, bin/ipmpd
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ipmpd ./cmd/ipmpd
@@ -43,6 +43,14 @@ demo: build ## pull the cable under traffic and look on; CUTS=N, JSON=1, ATTACH=
 	@CGO_ENABLED=0 $(GO) build -o bin/demo ./test/demo
 	@$(ROOT) bin/demo # what make was given (CUTS=N ...) is in its environment
 
+test-vm: ## the same tests on the kernels of the matrix; KERNEL=6.1|6.12|6.12-rt, ONLY=PACKAGE,..., RUN=REGEXP
+	@tools/deps.sh vm
+	KERNEL="$(KERNEL)" ONLY="$(ONLY)" RUN="$(RUN)" nice -n 19 $(GO) run ./test/vm
+
+test-managers: ## real systemd-networkd and NetworkManager beside ipmpd, in containers (2 minutes)
+	@tools/deps.sh managers
+	MANAGERS=1 $(ROOT) $(GO) test -count=1 -v -timeout 300s -run 'Manager|NetworkdKeeps' ./test/scenario
+
 ci: ## what .ci/run runs: generated files compared, lint, the house's rules, make test
 	@tools/deps.sh ci
 	tools/compare-generated.sh
@@ -58,10 +66,9 @@ chaos: ## random histories of faults, then a release that leaves nothing; SEEDS=
 # What later issues bring is refused, not pretended.
 bench: ## the failover benchmark on this kernel (not built yet)
 bench-vm: ## against bonding and team in a VM (not built yet)
-test-vm: ## the tests on the kernels of the matrix (not built yet)
 package: ## deb, rpm, container image (not built yet)
 soak: ## days under load (not built yet)
-bench bench-vm test-vm package soak:
+bench bench-vm package soak:
 	@echo "make: $@ is not built yet" >&2; exit 1
 
-.PHONY: help build generate lint test demo ci bench bench-vm test-vm package soak chaos
+.PHONY: help build generate lint test demo ci bench bench-vm test-vm test-managers package soak chaos

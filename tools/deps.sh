@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# deps.sh PURPOSE...: install what is missing for test, demo, lint, generate or ci. With everything
+# deps.sh PURPOSE...: install what is missing for test, demo, vm, managers, lint, generate or ci. With everything
 # in place it neither needs root nor a network.
 set -euo pipefail
 
@@ -19,6 +19,23 @@ for purpose in "$@"; do
 		want ip iproute2
 		[ "$purpose" = demo ] || want nft nftables
 		;;
+	vm)
+		want ip iproute2
+		want qemu-system-x86_64 qemu-system-x86
+		want busybox busybox-static
+		want xz xz-utils
+		;;
+	managers)
+		want ip iproute2
+		want dbus-daemon dbus-daemon
+		want /lib/systemd/systemd-networkd systemd
+		# Its package starts it at once where systemd is process 1, and it would take this host's interfaces.
+		if [ -d /run/systemd/system ] && ! command -v nmcli >/dev/null; then
+			echo "deps.sh: installing network-manager would start it on this host; use a container or another machine" >&2
+			exit 1
+		fi
+		want nmcli network-manager
+		;;
 	lint)
 		want clang-format clang-format
 		want git git
@@ -33,7 +50,7 @@ for purpose in "$@"; do
 		exec "$0" generate lint demo test
 		;;
 	*)
-		echo "deps.sh: unknown purpose $purpose; use test, demo, lint, generate or ci" >&2
+		echo "deps.sh: unknown purpose $purpose; use test, demo, vm, managers, lint, generate or ci" >&2
 		exit 2
 		;;
 	esac

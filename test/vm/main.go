@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// limit of one guest on this machine's clock.
+const limit = 10 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "vm:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		return fmt.Errorf("%w; apt-get install qemu-system-x86", err)
+	}
+	cache := os.Getenv("VMCACHE")
+	if cache == "" {
+		cache = "/var/tmp/ipmpd-vm"
+	}
+	only := map[string]bool{}
+	for pkg := range strings.FieldsFuncSeq(os.Getenv("ONLY"), func(r rune) bool { return r == ',' || r == ' ' }) {
+		only[pkg] = true
+	}
+	list := asked(suites, only, os.Getenv("RUN"))
+	if len(list) == 0 {
+		return fmt.Errorf("ONLY=%s names no package of the matrix", os.Getenv("ONLY"))
+	}
+	out := "out/vm"
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "ipmpd-vm-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	b, err := build(work, list)
+	if err != nil {
+		return err
+	}
+	ran := 0
+	var failed []string
+	for _, k := range kernels {
+		if want := os.Getenv("KERNEL"); want != "" && want != k.name {
+			continue
+		}
+		ran++
+		if err := one(ctx, b, cache, out, k.name, k.meta); err != nil {
+			fmt.Fprintf(os.Stderr, "vm: %s: %v\n", k.name, err)
+			failed = append(failed, k.name)
+		}
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+	}
+	if ran == 0 {
+		return fmt.Errorf("KERNEL=%s is not in the matrix; use 6.1, 6.12 or 6.12-rt", os.Getenv("KERNEL"))
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("FAILED on %s", strings.Join(failed, ", "))
+	}
+	return nil
+}
+
+// one kernel of the matrix.
+func one(ctx context.Context, b *built, cache, dir, name, meta string) error {
+	k, err := fetch(cache, name, meta)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: Linux %s\n", k.name, k.release)
+	var errs []error
+	for _, s := range b.suites {
+		errs = append(errs, boot(ctx, b, k, s, dir))
+	}
+	return errors.Join(errs...)
+}
+
+// boot a kernel for one suite.
+func boot(ctx context.Context, b *built, k *kernel, s suite, dir string) error {
+	content, err := b.initramfs(k, s)
+	if err != nil {
+		return err
+	}
+	initramfs := filepath.Join(b.dir, "initramfs")
+	if err := os.WriteFile(initramfs, content, 0o644); err != nil {
+		return err
+	}
+	begun := time.Now()
+	out, err := emulate(ctx, k, initramfs, filepath.Join(dir, k.name+"-"+s.name()), limit)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(out)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	rep, err := parse(f)
+	if err != nil {
+		return err
+	}
+	expected := map[string][]string{s.pkg: b.expected[s.name()]}
+	rep.print(os.Stdout, expected)
+	fmt.Printf("    %d s; %s\n", int(time.Since(begun).Seconds()), out)
+	for _, name := range slices.Sorted(maps.Keys(s.without)) {
+		fmt.Printf("    %s: left out: %s\n", name, s.without[name])
+	}
+	if wrong := rep.judge(expected); len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "\n  "))
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan is what the runner on this machine writes down for the guest, and the marks of the
+// guest's answers.
+package plan
+
+// File is where the plan lies in the guest.
+const File = "/plan.json"
+
+// Plan of one guest.
+type Plan struct {
+	// Modules of the kernel, in the order they are loaded in.
+	Modules []string
+	// Programs run one after the other.
+	Programs []Program
+}
+
+// Program is a test binary.
+type Program struct {
+	// Name is the package: "bpf", "pkg/addr".
+	Name string
+	// Path of the binary, Dir that it runs in: the package's folder.
+	Path, Dir string
+	Args      []string
+	Env       []string // beside the guest's own
+	// Seconds of the guest's clock after which it is killed.
+	Seconds int
+}
+
+// Lines of the guest between the output of programs. Each begins with Mark.
+const (
+	Mark    = "@@vm "
+	Kernel  = Mark + "kernel "  // release
+	Begin   = Mark + "begin "   // name of a program
+	End     = Mark + "end "     // name, then "ok" or why it ended
+	Trouble = Mark + "trouble " // a line of the kernel's log that tells of a bug
+	Failed  = Mark + "failed "  // the guest itself could not go on
+	Done    = Mark + "done"     // the last line
+)
