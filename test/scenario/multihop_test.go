@@ -25,12 +25,12 @@ func TestRoutesWithSeveralNextHops(t *testing.T) {
 		s.ip("addr", "add", "192.0.2.10/24", "dev", "hme0")
 		s.ip("addr", "add", "192.0.2.12/24", "dev", "hme1")
 		// The peer forwards nothing: the host's flow takes either way, and both have to lead somewhere.
-		s.in(s.Router, "addr", "add", "192.0.2.2/24", "dev", "eth0")
+		s.ipIn(s.Router, "addr", "add", "192.0.2.2/24", "dev", "eth0")
 		s.ip("route", "add", "198.51.100.0/24", "nexthop", "via", "192.0.2.1", "dev", "hme0", "nexthop", "via", "192.0.2.2", "dev", "hme0")
 		s.ip("route", "add", "203.0.113.0/24", "nexthop", "via", "192.0.2.1", "dev", "hme0", "nexthop", "via", "192.0.2.1", "dev", "hme1")
 		// Behind the router, too: an address of the far peer that only the second route reaches.
-		s.in(s.Far, "addr", "add", "203.0.113.100/24", "dev", "eth0")
-		s.in(s.Router, "route", "add", "203.0.113.0/24", "dev", "eth1")
+		s.ipIn(s.Far, "addr", "add", "203.0.113.100/24", "dev", "eth0")
+		s.ipIn(s.Router, "route", "add", "203.0.113.0/24", "dev", "eth1")
 		before = routes(s)
 	}})
 	require.NotEmpty(t, before)

@@ -36,8 +36,8 @@ func needsKind(t *testing.T, l netlink.Link) {
 	require.NoError(t, err)
 }
 
-// in runs ip(8) in a namespace.
-func (s *scene) in(n *lab.Netns, args ...string) string {
+// ipIn runs ip(8) in a namespace.
+func (s *scene) ipIn(n *lab.Netns, args ...string) string {
 	s.t.Helper()
 	out, err := exec.Command("ip", append([]string{"-n", n.Name}, args...)...).CombinedOutput()
 	require.NoError(s.t, err, "ip -n %s %s: %s", n.Name, strings.Join(args, " "), out)
@@ -136,10 +136,10 @@ func TestVLANMembers(t *testing.T) {
 			ns   *lab.Netns
 			addr netip.Addr
 		}{{s.Router, lab.Router}, {s.Peer, lab.Peer}} {
-			s.in(n.ns, "addr", "flush", "dev", "eth0")
-			s.in(n.ns, "link", "add", "link", "eth0", "name", "eth5", "type", "vlan", "id", "5")
-			s.in(n.ns, "link", "set", "eth5", "up")
-			s.in(n.ns, "addr", "add", n.addr.String()+"/24", "dev", "eth5")
+			s.ipIn(n.ns, "addr", "flush", "dev", "eth0")
+			s.ipIn(n.ns, "link", "add", "link", "eth0", "name", "eth5", "type", "vlan", "id", "5")
+			s.ipIn(n.ns, "link", "set", "eth5", "up")
+			s.ipIn(n.ns, "addr", "add", n.addr.String()+"/24", "dev", "eth5")
 		}
 	}})
 	on := func(member string) {
