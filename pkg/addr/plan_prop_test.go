@@ -39,6 +39,8 @@ func TestPlanFromAnywhere(t *testing.T) {
 			}
 		}
 		contingency := Plan(After(w.d, g, member, Both, owners), before.With(ops))
+		require.Equal(t, messages(contingency), messages(planPart(w.d, before.With(ops), g, member, Both, owners)),
+			"planned of the part that it is in; host:\n%s", w.k)
 		w.d = After(w.d, g, member, Both, owners)
 		require.Equal(t, contingency, Plan(w.d, w.k.observed()), "prepared ahead or planned at the failure")
 		w.holds(t, contingency)
