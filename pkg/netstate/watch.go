@@ -45,7 +45,7 @@ var past = time.Unix(1, 0)
 
 // Options of a Watcher. The zero value is what the daemon uses.
 type Options struct {
-	// Buffer of the subscription in bytes; 0: 4 MiB.
+	// Buffer of the subscription in bytes; 0: 16 MiB, what a start with 4,096 addresses brings.
 	Buffer int
 	// KeepRoute says which routes matter; nil: all. The others are in no snapshot and, more
 	// important where a routing daemon keeps a full table, cause no listing when they change.
@@ -77,7 +77,7 @@ type Watcher struct {
 // Open subscribes, then lists: its Snapshot is complete when it returns. Run keeps it so.
 func Open(opt Options) (*Watcher, error) {
 	if opt.Buffer == 0 {
-		opt.Buffer = 4 << 20
+		opt.Buffer = 16 << 20
 	}
 	w := &Watcher{opt: opt, log: opt.Log, changes: make(chan Change, 1), syncs: make(chan chan error, 16)}
 	if w.log == nil {
