@@ -64,13 +64,7 @@ func (e *engine) begin(cfg *config.Config) {
 		e.announcer.SendDue()
 	}
 	// The words are right before any program looks at them.
-	for _, u := range e.units {
-		for _, m := range u.members {
-			if m.ifindex != 0 {
-				e.attach(u, m)
-			}
-		}
-	}
+	e.attachAll()
 	e.apply()
 	e.strip(seats, places, s)
 	for _, u := range e.units {
@@ -86,14 +80,9 @@ func (e *engine) begin(cfg *config.Config) {
 
 // announceAll addresses from where they are.
 func (e *engine) announceAll() {
-	d := e.desired()
-	o := observed(e.watcher.Snapshot(), d)
+	o := translated(e.watcher.Snapshot())
 	for _, u := range e.units {
-		nowhere := make([]int, len(u.cfg.Addresses))
-		for i := range nowhere {
-			nowhere[i] = -1
-		}
-		e.announcer.Announce(e.announcements(u, o, nowhere, u.placed())...)
+		e.announcer.Announce(e.announcements(u, o, u.nowhere(), u.placed())...)
 	}
 }
 

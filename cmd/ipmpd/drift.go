@@ -199,6 +199,7 @@ func driftEvents(said []saying, nameOf func(slot int) string) (events []control.
 func (e *engine) settleDrift(o addr.Observed, found []addr.Drift, failures []addr.Failure) {
 	said := e.drift.repaired(monotonic(), found, failures)
 	var again []addr.Announcement
+	tellers := map[*unit]*teller{}
 	for i := range said {
 		op := said[i].Op
 		if op.Kind != addr.AddAddress && op.Kind != addr.DeleteAddress {
@@ -209,9 +210,10 @@ func (e *engine) settleDrift(o addr.Observed, found []addr.Drift, failures []add
 			if at < 0 || u.placed()[at] < 0 {
 				continue
 			}
-			if a, ok := e.announcement(u, o, at, u.placed()[at]); ok {
-				again = append(again, a)
+			if tellers[u] == nil {
+				tellers[u] = e.teller(u, o)
 			}
+			again = tellers[u].one(again, at, u.placed()[at])
 		}
 	}
 	if len(again) > 0 {

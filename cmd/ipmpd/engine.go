@@ -60,6 +60,13 @@ type engine struct {
 	// fired is the newest batch that the engine knows of, applied what it last wanted of the host.
 	fired   addr.Epoch
 	applied addr.Desired
+	// outlook is of the last apply, nil if that was given up. unprepared: contingencies are to be looked
+	// at before the next event. preparations counts the groups of which they were prepared.
+	outlook      *outlook
+	unprepared   bool
+	preparations int
+	// waiting are members whose programs are still to come.
+	waiting []*member
 	// synced is the context for looking at the host anew; nil before the watcher runs.
 	synced context.Context
 
@@ -130,6 +137,9 @@ func (e *engine) run(ctx context.Context) error {
 	var changes, asks <-chan time.Time
 	for {
 		e.alive.Store(monotonic())
+		if e.unprepared {
+			e.prepareAll()
+		}
 		if asks == nil && e.asking() {
 			asks = time.After(e.askInterval())
 		}
@@ -158,6 +168,8 @@ func (e *engine) run(ctx context.Context) error {
 			e.askCarriers()
 		case <-e.tick.C:
 			e.housekeeping()
+		case <-e.attaching():
+			e.attachNext()
 		}
 	}
 }

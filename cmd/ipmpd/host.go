@@ -94,6 +94,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 
 // attach puts the programs on a member. Without them it is watched by its link only, which is said.
 func (e *engine) attach(u *unit, m *member) {
+	m.waits = false
 	a, err := e.attachAs(m.ifindex, u.cfg.Attach)
 	if err != nil {
 		if text := err.Error(); text != m.attachErr {

@@ -38,6 +38,7 @@ type member struct {
 	attachment *bpf.Attachment
 	attachedAs config.Attach // what the file said then
 	attachErr  string        // logged already
+	waits      bool          // for its programs: it is not probed before
 	looked     attachmentLook
 
 	offline bool

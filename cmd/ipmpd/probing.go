@@ -208,7 +208,7 @@ func (u *unit) track(family int, icmpID uint16) probe.Track {
 			Source: m.test(family), ICMPID: icmpID + uint16(m.number),
 		}
 		// An interface that is missing or offline is in the track, so that its bit is known.
-		if m.ifindex != 0 && !m.offline {
+		if m.ifindex != 0 && !m.offline && !m.waits {
 			kinds = append(kinds, m.kind[family])
 			pm.Kind = kernelKind(m.kind[family])
 		}
@@ -276,8 +276,12 @@ func (e *engine) samples(u *unit) []detect.Sample {
 	return out
 }
 
-// asked is how many targets a member's probes of a family go to: an echo needs the target's MAC.
+// asked is how many targets a member's probes of a family go to: an echo needs the target's MAC, and
+// the programs, to be seen.
 func (u *unit) asked(m *member, family int) (n int) {
+	if m.waits {
+		return 0
+	}
 	side := &u.side[family]
 	for _, t := range side.rotating {
 		if side.macs[t] != (addr.MAC{}) || m.kind[family] == detect.KindARP {

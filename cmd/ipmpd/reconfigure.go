@@ -308,8 +308,7 @@ func (e *engine) disown(was []*unit) {
 // goes; then the neighbours are told, as of any planned move. Probes come last: what is sent from an
 // address that is not there yet is missed.
 func (e *engine) resettle(was []*unit, successors []*successor) {
-	d := e.desired()
-	o := observed(e.watcher.Snapshot(), d)
+	o := translated(e.watcher.Snapshot())
 	e.applyCaughtUp()
 	for _, n := range successors {
 		e.resolveAll(n.unit)

@@ -33,6 +33,7 @@ func (r *refusal) Error() string { return r.reason }
 // step lets a group take an event and carries out what follows from it.
 func (e *engine) step(u *unit, ev group.Event, from *origin) error {
 	before := u.placed()
+	u.steps++
 	actions := u.state.Step(time.Duration(monotonic()), ev)
 	return e.carryOut(u, actions, before, from)
 }
@@ -58,8 +59,11 @@ func (e *engine) carryOut(u *unit, actions []group.Action, before []int, from *o
 		done.egress = monotonic()
 	}
 	if moved || publish {
-		failures = e.move(u, before, from, &done)
-		e.prepareAll()
+		if moved || from != nil || !e.asApplied(u) {
+			failures = e.move(u, before, from, &done)
+		}
+		// Once for all that an event brings; no other is handled before.
+		e.unprepared = true
 	}
 	for _, a := range actions {
 		e.report(u, a, from, &done, failures)
@@ -67,13 +71,17 @@ func (e *engine) carryOut(u *unit, actions []group.Action, before []int, from *o
 	return nil
 }
 
+// asApplied: what is wanted of the host for the group is what was last made of it.
+func (e *engine) asApplied(u *unit) bool {
+	g := u.desired()
+	return slices.ContainsFunc(e.applied.Groups, func(a addr.Group) bool { return a.Same(&g) })
+}
+
 // move brings addresses and routes where the group wants them, unless the fast path has, and
 // announces them. A failover announces first: what arrives early is taken in by the host on any
 // member; a planned move announces last.
 func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.Failure {
-	d := e.desired()
-	o := observed(e.watcher.Snapshot(), d)
-	list := e.announcements(u, o, before, u.placed())
+	list := e.announcements(u, translated(e.watcher.Snapshot()), before, u.placed())
 	fired := from != nil && from.fired != nil && !from.fired.result.Stale
 	if fired {
 		r := &from.fired.result
@@ -140,13 +148,14 @@ func (e *engine) apply() []addr.Failure {
 		e.log.Debug("change", "step", ops[i].Kind.String(), "link", ops[i].LinkName,
 			"prefix", prefixText(ops[i]), "why", ops[i].Why)
 	}
+	e.outlook = nil
 	failures := e.applier.Apply(e.fired, ops)
 	if len(failures) > 0 && errors.Is(failures[0].Err, addr.ErrOvertaken) {
 		e.retryAt, e.unfinished = time.Now(), failures
 		e.drift.forget()
 		return nil
 	}
-	e.applied, e.unfinished = d, failures
+	e.applied, e.unfinished, e.outlook = d, failures, &outlook{d, o, left}
 	e.drift.leave(d, o, left, failures)
 	e.settleDrift(o, drifts, failures)
 	for _, u := range e.units {

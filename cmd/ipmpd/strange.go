@@ -34,19 +34,17 @@ func (e *engine) renamed() (list []addr.Leaving) {
 // announceAnew all addresses of a member that has got another MAC: the kernel tells nobody, and
 // those who know the old one, the targets of its probes too, would send to it until they ask again.
 func (e *engine) announceAnew(u *unit, m *member) {
-	o := observed(e.watcher.Snapshot(), addr.Desired{})
+	tell := e.teller(u, translated(e.watcher.Snapshot()))
 	var list []addr.Announcement
 	for i, owner := range u.placed() {
 		if owner == m.index {
-			if a, ok := e.announcement(u, o, i, owner); ok {
-				list = append(list, a)
-			}
+			list = tell.one(list, i, owner)
 		}
 	}
 	for f := range u.side {
 		if ip := m.test(f); ip.IsValid() {
 			list = append(list, addr.Announcement{Address: ip, Link: m.ifindex, MAC: m.mac,
-				Neighbors: e.neighbors(u, o, f == 0), Policy: u.desired().Announce})
+				Neighbors: tell.neighbors(f == 0), Policy: tell.wish.Announce})
 		}
 	}
 	e.log.Info("another MAC; its addresses are announced", "interface", m.cfg.Name, "mac", fmt.Sprintf("%x", m.mac))

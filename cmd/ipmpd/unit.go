@@ -36,6 +36,9 @@ type unit struct {
 	adopted, beside []addr.Route
 	// mtus is what was told of members with different MTUs; "": nothing.
 	mtus string
+	// steps counts what the state was told; prepared is what the contingencies were prepared from.
+	steps    int
+	prepared *prepared
 	// pending is the history entry whose steps have failed so far; 0: none.
 	pending uint64
 }

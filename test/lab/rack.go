@@ -77,7 +77,7 @@ func (r *Rack) build(opts RackOptions) error {
 	if r.Host, err = r.space("host"); err != nil {
 		return err
 	}
-	if r.mounts, err = newMountNS(r.Host); err != nil {
+	if r.mounts, err = newMountNS(r.Host, KeptBPFFS); err != nil {
 		return err
 	}
 	if r.Wire, err = r.neighbour("wire"); err != nil {
