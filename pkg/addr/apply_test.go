@@ -208,7 +208,7 @@ func TestNothingIsStranded(t *testing.T) {
 	require.ErrorIs(t, failures[1].Err, ErrNowhere)
 	require.Equal(t, []netip.Prefix{data4}, r.host.addresses("m0"), "the other one may go")
 
-	b, err := r.a.Prepare([]Op{add(ghost, data4), del(m0, data4)}, nil)
+	b, err := r.a.Prepare([]Op{add(ghost, data4), del(m0, data4)}, nil, false)
 	require.NoError(t, err)
 	result := b.Fire(func() bool { return true })
 	require.Len(t, result.Failures, 1)

@@ -50,9 +50,13 @@ type Result struct {
 
 // Prepare encodes ops and readies frames (Frames builds them, in order). Operations that are not
 // netlink messages (sysctls, multicast) are not part of a batch; the Apply that follows every
-// batch performs them. Only the first FirstBurst frames will be sent.
-func (a *Applier) Prepare(ops []Op, frames []Frame) (*Batch, error) {
+// batch performs them. Only the first FirstBurst frames will be sent, or, where the rate of
+// announcements is unlimited, all of them.
+func (a *Applier) Prepare(ops []Op, frames []Frame, unlimited bool) (*Batch, error) {
 	b := &Batch{a: a, routes: -1, addresses: -1, lastFailed: -1, first: min(len(frames), FirstBurst)}
+	if unlimited {
+		b.first = len(frames)
+	}
 	b.burst.set(frames[:b.first])
 	b.onFail = b.fail
 	for i := range ops {

@@ -33,7 +33,7 @@ func (r *rig) move(prefixes ...netip.Prefix) (*Batch, []Op) {
 	for _, p := range slices.Backward(prefixes) {
 		ops = append(ops, del(from, p))
 	}
-	b, err := r.a.Prepare(ops, Frames(list))
+	b, err := r.a.Prepare(ops, Frames(list), false)
 	require.NoError(r.host.t, err)
 	return b, ops
 }
@@ -159,7 +159,7 @@ func TestFireReportsEach(t *testing.T) {
 	b, err := r.a.Prepare(ops, Frames([]Announcement{
 		{Address: second.Addr(), Link: ghost.Index, MAC: mac0},
 		{Address: data4.Addr(), Link: to.Index, MAC: to.MAC},
-	}))
+	}), false)
 	require.NoError(t, err)
 	c := r.capture()
 	res := b.Fire(always)
@@ -175,7 +175,7 @@ func TestFireReportsEach(t *testing.T) {
 	require.Less(t, res.Routes, res.Addresses)
 	require.Equal(t, []netip.Prefix{data4}, r.host.addresses("m1"))
 
-	_, err = r.a.Prepare([]Op{{Kind: AddAddress, Why: "no prefix"}}, nil)
+	_, err = r.a.Prepare([]Op{{Kind: AddAddress, Why: "no prefix"}}, nil, false)
 	require.ErrorContains(t, err, "incomplete")
 }
 
@@ -225,7 +225,7 @@ func TestAnnouncerRepeats(t *testing.T) {
 func TestFireDoesNotAllocate(t *testing.T) {
 	r := newRig(t, ApplierOptions{})
 	b, _ := r.move(data4, data6)
-	only, err := r.a.Prepare([]Op{add(&r.members[1], data4), add(&r.members[1], data6)}, nil)
+	only, err := r.a.Prepare([]Op{add(&r.members[1], data4), add(&r.members[1], data6)}, nil, false)
 	require.NoError(t, err)
 	r.host.do(func() error {
 		var res Result
@@ -274,5 +274,18 @@ func BenchmarkFire(b *testing.B) {
 			b.ReportMetric(float64(first)/float64(b.N), "ns-to-first")
 			b.ReportMetric(float64(moved)/float64(b.N), "ns-to-moved")
 		})
+	}
+}
+
+// TestPrepareUnlimited: a batch whose announcements have no rate says everything at once.
+func TestPrepareUnlimited(t *testing.T) {
+	frames := make([]Frame, 2000)
+	for i := range frames {
+		frames[i] = Frame{Link: 1, Data: make([]byte, 42)}
+	}
+	for unlimited, want := range map[bool]int{false: FirstBurst, true: len(frames)} {
+		b, err := (&Applier{}).Prepare(nil, frames, unlimited)
+		require.NoError(t, err)
+		require.Equal(t, want, b.first)
 	}
 }
