@@ -218,18 +218,28 @@ func (e *engine) checked(c *duplicateCheck, found map[netip.Addr]addr.MAC, err e
 				Address: a.prefix.String(), Detail: "from nowhere: nobody else has it any more"})
 		}
 	}
-	for _, u := range e.units {
-		if before[u] != nil {
-			e.publishOwners(u)
-			e.move(u, before[u], nil, &stamps{})
-		}
-	}
 	if len(before) > 0 {
-		e.prepareAll()
+		e.use(before)
 	}
 	if c.first {
 		close(e.firstUse.over)
 	}
+}
+
+// use the addresses that groups have beyond a placement of before: on the host, of all groups at once,
+// then announced.
+func (e *engine) use(before map[*unit][]int) {
+	o := translated(e.watcher.Snapshot())
+	var list []addr.Announcement
+	for _, u := range e.units {
+		if was := before[u]; was != nil {
+			e.publishOwners(u)
+			list = append(list, e.announcements(u, o, was, u.placed())...)
+		}
+	}
+	e.apply()
+	e.announcer.Announce(list...)
+	e.prepareAll()
 }
 
 // taken is an address that somebody else has; that is told once.

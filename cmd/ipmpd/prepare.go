@@ -114,7 +114,7 @@ func (e *engine) prepare(u *unit, position int, from *prepared) {
 			}
 			after := addr.After(d, position, m.index, family, then)
 			c := &contingency{announced: tell.all(now, then)}
-			batch, err := e.applier.Prepare(addr.Plan(after, settled), addr.Frames(c.announced))
+			batch, err := e.applier.Prepare(addr.Plan(after, settled), addr.Frames(c.announced), u.cfg.Announce.Rate == 0)
 			if err != nil {
 				e.log.Error("a contingency could not be prepared; this failover will be slower",
 					"interface", m.cfg.Name, "error", err)
