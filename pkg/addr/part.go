@@ -107,7 +107,7 @@ func (s *splitter) group(number int, g *Group) {
 	}
 	for _, a := range g.Addresses {
 		s.name(number, a.Prefix.Addr())
-		s.want(number, connectedKey(a.Prefix))
+		s.want(number, g.connectedKey(a.Prefix))
 	}
 	for _, r := range g.Routes {
 		s.want(number, keyOfRoute(r))
