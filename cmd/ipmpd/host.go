@@ -85,6 +85,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 		return
 	}
 	m.linkAt = monotonic()
+	m.appeared = m.linkAt
 	e.noteGroups()
 	e.attach(u, m)
 	e.step(u, group.PresenceChanged{Member: m.index, Exists: true}, nil)

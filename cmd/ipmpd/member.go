@@ -34,6 +34,8 @@ type member struct {
 
 	// linkAt is when this run saw the link come up (CLOCK_MONOTONIC ns); 0: it was up at the start.
 	linkAt int64
+	// appeared is when the interface did, while the group was at work; 0: it was there before.
+	appeared int64
 
 	attachment *bpf.Attachment
 	attachedAs config.Attach // what the file said then

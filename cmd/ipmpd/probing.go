@@ -295,7 +295,7 @@ func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
 	s := detect.Sample{
 		Member: m.number, Family: detect.Family(family), Kind: m.kind[family],
 		Link: detect.Link(m.link), Disabled: m.offline || m.ifindex == 0,
-		Epoch: e.epoch + m.epoch, Targets: u.asked(m, family),
+		Epoch: e.epoch + m.epoch, Appeared: m.appeared, Targets: u.asked(m, family),
 	}
 	if m.kind[0] == detect.KindNone && m.kind[1] == detect.KindNone {
 		// Not probed at all: its link is all there is.

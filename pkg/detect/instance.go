@@ -48,6 +48,12 @@ func (i *instance) take(s Sample) {
 	}
 }
 
+// comingUp: the interface has appeared a moment ago, and not answered yet.
+func (i *instance) comingUp(now int64) bool {
+	from := i.sample.Appeared
+	return from != 0 && i.sample.LastReply <= from && now-from < quiet
+}
+
 func (i *instance) probed() bool { return i.sample.Kind == KindICMP || i.sample.Kind == KindARP }
 
 // byLink: there are no probes, or nobody ever answered one, so its link is all there is to go by.

@@ -74,6 +74,9 @@ type Sample struct {
 	// Epoch is the generation of the maps (not of the group's word): when it changes, the rounds
 	// begin again and the member has to be armed again.
 	Epoch uint32
+	// Appeared is when the interface did, in a group that was at work already (CLOCK_MONOTONIC ns); 0: it
+	// was there at the start.
+	Appeared int64
 	// Targets that are really asked: in rotation, and with a MAC where the probe needs one. With none
 	// there is nothing to judge by, and the link decides.
 	Targets int

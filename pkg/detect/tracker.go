@@ -15,6 +15,9 @@ const (
 	leastGood = int64(100 * time.Millisecond) // after carrier up or the last miss
 	leastHang = int64(100 * time.Millisecond)
 	leastDead = int64(2 * time.Second)
+	// quiet is how long an interface that appears may take until it answers for the first time: ports of
+	// switches do, and nothing is on it yet. The first answer ends it (spec 2.5, with 40 s).
+	quiet = int64(time.Second)
 )
 
 // Tracker keeps what is known about the members of one group, and decides what the kernel does not:
@@ -51,7 +54,7 @@ func (t *Tracker) Configure(s Settings) {
 // they are to be carried out.
 func (t *Tracker) Observe(now int64, samples []Sample) []Finding {
 	out := t.take(now, samples)
-	out = append(out, t.arm()...)
+	out = append(out, t.arm(now)...)
 	out = append(out, t.hangs(now)...)
 	out = append(out, t.lastResort(now)...)
 	out = append(out, t.repairs(now)...)
@@ -156,11 +159,12 @@ func (t *Tracker) setLink(now int64, i *instance, link Link) []Finding {
 // arm sets the limits. A member is armed after `repair` answered rounds in the maps' generation: that
 // nothing is acknowledged yet is no verdict. What was missed without a link is no evidence against the
 // member once it has one. detection.md section 1.
-func (t *Tracker) arm() (out []Finding) {
+func (t *Tracker) arm(now int64) (out []Finding) {
 	for _, i := range t.order {
 		limit := uint32(0)
 		i.hopeless = false
-		if i.probed() && !i.sample.Disabled && i.sample.Link != LinkDown && i.sample.Answered-i.armedFrom >= uint64(t.settings.Repair) {
+		if i.probed() && !i.sample.Disabled && i.sample.Link != LinkDown && !i.comingUp(now) &&
+			i.sample.Answered-i.armedFrom >= uint64(t.settings.Repair) {
 			n, can := Limit(t.settings.Misses, i.loss(), RoundsPerDay(t.settings.Interval))
 			i.hopeless = !can
 			limit = uint32(n)

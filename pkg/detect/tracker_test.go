@@ -107,6 +107,24 @@ func TestArming(t *testing.T) {
 	require.Zero(t, h.tracker.Limit(1, IPv4), "offline")
 }
 
+// An interface that appears has a second to answer for the first time, and is judged from then on.
+func TestArmingOfWhatAppears(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		h := newHost(t, 2, nil)
+		h.run(10*time.Millisecond, 0, 1)
+		h.samples[1].Epoch++
+		h.samples[1].Appeared = h.now
+		h.run(900*time.Millisecond, 0)
+		require.Zero(t, h.tracker.Limit(1, IPv4))
+		if answers {
+			h.run(10*time.Millisecond, 0, 1)
+		} else {
+			h.run(100*time.Millisecond, 0)
+		}
+		require.NotZero(t, h.tracker.Limit(1, IPv4))
+	}
+}
+
 // What a member missed without a link is no evidence against it once it has one.
 func TestArmingWaitsForTheLink(t *testing.T) {
 	h := newHost(t, 2, nil)
