@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
@@ -63,6 +64,15 @@ func (s *space) veth(t testing.TB, name string) netlink.Link {
 		require.NoError(t, err)
 		require.NoError(t, s.nl.LinkSetUp(l))
 	}
+	// Until the kernel has heard of the carrier, from a work queue, it drops what is sent.
+	require.Eventually(t, func() bool {
+		for _, n := range []string{name + "p", name} {
+			if l, err := s.nl.LinkByName(n); err != nil || l.Attrs().OperState != netlink.OperUp {
+				return false
+			}
+		}
+		return true
+	}, 10*time.Second, time.Millisecond)
 	l, err := s.nl.LinkByName(name)
 	require.NoError(t, err)
 	return l

@@ -80,7 +80,7 @@ func TestChosen(t *testing.T) {
 		groups []string
 		err    string
 	}{
-		{"", []string{"blue", "red"}, ""},
+		{"", []string{"blue", "red", ""}, ""}, // and what no group has any more
 		{"blue", []string{"blue"}, ""},
 		{"green", nil, ""}, // released already
 		{"purple", nil, `no group "purple"; there are: blue, green, red`},

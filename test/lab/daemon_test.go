@@ -22,7 +22,7 @@ echo "ns $(readlink /proc/self/ns/net)"
 echo "links $(ls /sys/class/net | tr '\n' ' ')"
 echo "pins $(ls /sys/fs/bpf | tr '\n' ' ')"
 mkdir -p /sys/fs/bpf/pinned
-trap "exit $(cat "$3")" TERM
+trap "exit $(cat "$7")" TERM
 echo up
 while :; do sleep 0.01; done
 `
