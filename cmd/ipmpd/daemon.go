@@ -24,6 +24,7 @@ import (
 	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/pkg/detect/probe"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
+	"github.com/ipmpd/ipmpd/pkg/notify"
 )
 
 // extraProcs are Go's scheduler places for the locked real-time threads, so that one that wakes up
@@ -55,6 +56,7 @@ type daemon struct {
 	sysctls  *netstate.SysctlWatcher // nil: not to be had
 	engine   *engine
 	reloader *reloader
+	programs *notify.Runner
 	dumper   *dumper
 	realtime probe.Realtime
 	closers  []func()
@@ -138,6 +140,8 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 	if d.objects.Adopted && len(d.engine.undo.Groups) == 0 {
 		log.Warn("the state file of the former run is lost: `ipmpd release` cannot put back what it changed", "file", g.State)
 	}
+	d.programs = newNotifyPrograms(d.engine.public, g.Socket, log)
+	d.programs.Set(programPaths(cfg.Notify))
 	return d, nil
 }
 
@@ -218,8 +222,8 @@ func (d *daemon) run(ctx context.Context) error {
 	e.begin(d.cfg)
 	server := control.NewServer(control.ServerOptions{
 		Listener: d.listener, Backend: backend{e, d.reloader}, Events: e.public, Version: d.version, Probes: probes(d.prober), Log: d.log})
-	notify := &notifier{healthy: d.healthy, log: d.log}
-	d.reloader.status = notify.Status
+	systemd := &notifier{healthy: d.healthy, log: d.log}
+	d.reloader.status = systemd.Status
 	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
 	asker := &probe.Asker{
 		Questions: d.question, Realtime: d.realtime, Warn: d.warn,
@@ -239,8 +243,9 @@ func (d *daemon) run(ctx context.Context) error {
 		{"server", server.Run},
 		{"hangup", d.reloader.Run},
 		{"dump", d.dumper.Run},
-		{"watchdog", notify.Run},
-		{"ready", func(ctx context.Context) error { return d.ready(ctx, server, notify) }},
+		{"watchdog", systemd.Run},
+		{"programs", d.programs.Run},
+		{"ready", func(ctx context.Context) error { return d.ready(ctx, server, systemd) }},
 	}
 	if d.sysctls != nil {
 		tasks = append(tasks, task{"sysctls", d.sysctls.Run})
@@ -255,7 +260,7 @@ func (d *daemon) run(ctx context.Context) error {
 		})
 	}
 	err := g.Wait()
-	notify.Stopping()
+	systemd.Stopping()
 	if errors.Is(err, errReleased) {
 		d.log.Info("stopped; everything is released")
 		return nil
@@ -266,7 +271,7 @@ func (d *daemon) run(ctx context.Context) error {
 
 // ready tells systemd when commands are answered, rounds are sent and addresses are in use, but those
 // that somebody else has.
-func (d *daemon) ready(ctx context.Context, server *control.Server, notify *notifier) error {
+func (d *daemon) ready(ctx context.Context, server *control.Server, systemd *notifier) error {
 	select {
 	case <-server.Ready():
 	case <-ctx.Done():
@@ -277,7 +282,7 @@ func (d *daemon) ready(ctx context.Context, server *control.Server, notify *noti
 	case <-ctx.Done():
 		return nil
 	}
-	notify.Ready(watched(d.cfg))
+	systemd.Ready(watched(d.cfg))
 	d.log.Info("ready", "groups", len(d.cfg.Groups), "adopted", d.objects.Adopted, "timer", d.objects.Timer)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ipmpd/ipmpd/pkg/notify"
 	"github.com/ipmpd/ipmpd/test/lab"
 )
 
@@ -17,7 +18,8 @@ import (
 const asDaemon = "IPMPD_TEST_BINARY_IS_IPMPD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asDaemon) != "" {
+	// A daemon's helper has no environment that would say so.
+	if os.Getenv(asDaemon) != "" || os.Args[0] == notify.HelperName {
 		retryDuplicate = time.Second
 		main()
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/notify"
 )
 
 // Set by the linker (Makefile).
@@ -61,6 +62,9 @@ func programName(arg0 string) string {
 }
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if args[0] == notify.HelperName {
+		return notify.Serve(ctx, os.Stdin, stdout)
+	}
 	var root *cobra.Command
 	switch programName(args[0]) {
 	case "ipmpstat":

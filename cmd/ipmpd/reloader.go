@@ -22,14 +22,15 @@ type reloader struct {
 	log    *slog.Logger
 	engine *engine
 	hangup <-chan os.Signal
-	turn   chan struct{} // holds one token, of who reloads
-	runs   config.Config // what cannot be changed while the daemon runs
-	status func(string)  // tells systemd; may be nil
+	turn   chan struct{}  // holds one token, of who reloads
+	runs   config.Config  // what cannot be changed while the daemon runs
+	status func(string)   // tells systemd; may be nil
+	notify func([]string) // takes over the programs of `notify`
 }
 
 func newReloader(d *daemon, from source, level *slog.LevelVar, hangup <-chan os.Signal) *reloader {
 	return &reloader{from: from, level: level, log: d.log, engine: d.engine, hangup: hangup,
-		turn: make(chan struct{}, 1), runs: *d.cfg}
+		turn: make(chan struct{}, 1), runs: *d.cfg, notify: d.programs.Set}
 }
 
 // backend is who answers for the daemon on the control socket.
@@ -91,7 +92,7 @@ func (r *reloader) reload(ctx context.Context) (*control.Reload, error) {
 		r.log.Warn(w)
 	}
 	r.level.Set(cfg.LogLevel)
-	if answer.Summary, err = r.engine.reload(ctx, cfg); err != nil {
+	if answer.Summary, err = r.engine.reload(ctx, cfg, r.notify); err != nil {
 		return nil, err
 	}
 	if r.status != nil {
@@ -122,9 +123,10 @@ func (r *reloader) lookAhead(ctx context.Context, cfg *config.Config) ([]config.
 
 // reload lets the engine take over a configuration. It returns what was different, once those who left
 // have been let go.
-func (e *engine) reload(ctx context.Context, cfg *config.Config) (summary string, err error) {
+func (e *engine) reload(ctx context.Context, cfg *config.Config, notify func([]string)) (summary string, err error) {
 	answer := make(chan string, 1)
 	event := func() {
+		notify(programPaths(cfg.Notify)) // who is new hears of the reload already
 		diff := e.reconfigure(cfg.Groups)
 		e.event(control.Event{Event: control.EventConfigReloaded, Detail: diff.String()})
 		e.afterwards = append(e.afterwards, func() { answer <- diff.String() })

@@ -44,7 +44,7 @@ func (s *source) load() (*config.Config, []config.Warning, error) {
 	return cfg, nil, err
 }
 
-// loadForHost reads a configuration and judges it by the links of the host.
+// loadForHost reads a configuration and judges it by the links and programs of the host.
 // What is wrong with either is a *config.Error; the first in file order.
 func (s *source) loadForHost(links func() ([]config.HostLink, error)) (*config.Config, []config.Warning, error) {
 	cfg, said, err := s.load()
@@ -59,5 +59,6 @@ func (s *source) loadForHost(links func() ([]config.HostLink, error)) (*config.C
 	if len(errs) > 0 {
 		return nil, nil, errs[0]
 	}
+	warnings = append(warnings, config.CheckPrograms(cfg, hostPrograms(cfg.Notify))...)
 	return cfg, append(said, warnings...), nil
 }

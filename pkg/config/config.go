@@ -14,8 +14,15 @@ type Config struct {
 	LogLevel slog.Level
 	Realtime Realtime
 	Groups   []Group
+	Notify   []Program
 
 	origin origins // of the lines, where they were made from Solaris files; else nil
+}
+
+// Program is run on every event.
+type Program struct {
+	Pos  Pos
+	Path string // absolute
 }
 
 // Realtime says how the prober and the event reader are scheduled.

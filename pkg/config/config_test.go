@@ -260,9 +260,9 @@ func TestLineEnds(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	require.Equal(t, []string{"log-level", "realtime", "groups", "realtime.priority", "realtime.cpus"}, Keys()[:5])
+	require.Equal(t, []string{"log-level", "realtime", "groups", "notify", "realtime.priority", "realtime.cpus"}, Keys()[:6])
 	require.Contains(t, Keys(), "groups.NAME.interfaces.IF.standby")
-	require.Equal(t, []string{"http", "monitor", "notify", "groups.NAME.multicast"}, NotBuilt())
+	require.Equal(t, []string{"http", "monitor", "groups.NAME.multicast"}, NotBuilt())
 	for _, k := range NotBuilt() {
 		require.NotContains(t, Keys(), k)
 	}

@@ -31,6 +31,7 @@ const (
 	maxAnnounceCount    = 1000
 	minAnnounceInterval = time.Millisecond
 	maxAnnounceRate     = 1_000_000
+	maxPrograms         = 16 // one after the other, 10 s each
 )
 
 // defaults is the file that says nothing.

@@ -78,10 +78,17 @@ func TestKeyErrors(t *testing.T) {
 		{"interface twice", "groups: {g: {interfaces: {a: , a: }}}", "1:32: \"a\" is there already, in line 1; remove one of the two"},
 		{"http", "http: {listen: '127.0.0.1:9643'}\n" + two, "1:1: http is not built yet; remove it"},
 		{"monitor", two + "monitor: {}\n", "4:1: monitor is not built yet; remove it"},
-		{"notify", two + "notify: []\n", "4:1: notify is not built yet; remove it"},
 		{"multicast", two + "    multicast: off\n", "4:5: multicast is not built yet; remove it"},
 		{"force", two + "    force: 1\n", `4:12: force is "1"; write true or false`},
 	})
+}
+
+func programs(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  - /bin/p%d\n", i)
+	}
+	return b.String()
 }
 
 func TestValueErrors(t *testing.T) {
@@ -94,6 +101,16 @@ func TestValueErrors(t *testing.T) {
 		{"cpus", "realtime: {cpus: 1}\n", "1:18: cpus has a value of the wrong kind; write a list, `[a, b]`"},
 		{"cpus range", "realtime: {cpus: [1, 1024]}\n", "1:22: cpus 1024 is out of range; use 0 .. 1023"},
 		{"cpus twice", "realtime: {cpus: [1, 1]}\n", "1:22: CPU 1 is there already; remove one of the two"},
+		{"notify", "notify: /bin/true\n", "1:9: notify has a value of the wrong kind; write a list, `[a, b]`"},
+		{"notify with arguments", "notify: [{/bin/mail: root}]\n", "1:10: notify has a value of the wrong kind; write the path of a program, as /etc/ipmpd/notify.d/page-me"},
+		{"notify nothing", "notify: [/bin/true, ]\nlog-level: trace\n", "2:12: log-level is \"trace\"; write debug, info, warn or error"},
+		{"notify empty", "notify: [\"\"]\n", "1:10: program \"\" has no absolute path; write the path from / on"},
+		{"notify null", "notify:\n  -\n", "2:4: notify has no value; write the path of a program, as /etc/ipmpd/notify.d/page-me or remove the key"},
+		{"notify relative", "notify:\n  - page-me\n", "2:5: program \"page-me\" has no absolute path; write the path from / on"},
+		{"notify dots", "notify: [./page-me]\n", "1:10: program \"./page-me\" has no absolute path; write the path from / on"},
+		{"notify odd", "notify: [\"/bin/\\0\"]\n", "1:10: \"/bin/\\x00\" is no path; write the path of a program, as /etc/ipmpd/notify.d/page-me"},
+		{"notify twice", "notify: [/bin/a, /bin/a]\n", "1:18: program /bin/a is there already; remove one of the two"},
+		{"notify many", "notify:\n" + programs(17), "18:5: there are more than 16 programs; let one of them run the others"},
 		{"realtime", "realtime: fifo\n", "1:11: realtime has a value of the wrong kind; write keys and values, `key: value`"},
 		{"group name", "groups: {-g: {}}\n", "1:10: \"-g\" is no name for a group; use 1 .. 31 of A-Za-z0-9._- , first a letter or digit"},
 		{"group name long", "groups: {" + strings.Repeat("g", 32) + ": {}}\n", "1:10: \"" + strings.Repeat("g", 32) + "\" is no name for a group; use 1 .. 31 of A-Za-z0-9._- , first a letter or digit"},

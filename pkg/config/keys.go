@@ -93,7 +93,7 @@ var topKeys = []key[Config]{
 		return err
 	}},
 	{"monitor", nil},
-	{"notify", nil},
+	{"notify", (*decoder).readNotify},
 }
 
 var realtimeKeys = []key[Realtime]{

@@ -111,6 +111,13 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	}
 }
 
+// Lost is how many events were lost that no gap event has told of yet.
+func (s *Subscription) Lost() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gap.Lost
+}
+
 // Close ends the subscription.
 func (s *Subscription) Close() {
 	s.from.mu.Lock()

@@ -36,8 +36,10 @@ func TestBroadcastGap(t *testing.T) {
 	for n := 1; n <= 7; n++ {
 		b.Publish(numbered(n))
 	}
+	require.EqualValues(t, 3, s.Lost())
 	require.Equal(t, []string{"1", "2", "3", "4", "3 events lost"}, drain(s))
 	require.Empty(t, drain(s))
+	require.Zero(t, s.Lost(), "told")
 
 	// The gap stands where the loss was, and the queue takes events again.
 	for n := 1; n <= 5; n++ {

@@ -39,6 +39,8 @@ var graph = []row{
 		"draws the wire types, as any other reader of the socket may; pure"},
 	{"pkg/control", nil, []string{"golang.org/x/sys/...", "golang.org/x/sync/..."},
 		"wire types, server, client: anyone may link the client"},
+	{"pkg/notify", nil, []string{"golang.org/x/sys/..."},
+		"runs programs; what an event means is nothing to it, so it may be a process of its own"},
 	{"pkg/netstate", nil, []string{"github.com/vishvananda/netlink/...", "golang.org/x/sys/...", "golang.org/x/sync/..."},
 		"the only reader of rtnetlink; what is read means nothing to it"},
 	{"pkg/addr", nil, []string{"github.com/vishvananda/netlink/...", "github.com/mdlayher/ndp", "golang.org/x/sys/...",
