@@ -73,6 +73,7 @@ func (e *engine) begin(cfg *config.Config) {
 	e.announceAll()
 	e.prepareAll()
 	e.watchSysctls()
+	e.tellStates(nil)
 	if !e.askFirst(true) {
 		close(e.firstUse.over)
 	}

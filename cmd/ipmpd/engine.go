@@ -296,6 +296,9 @@ func (e *engine) linkChanged(n *linkNews) {
 			Cause: group.CauseLink, Detail: detect.DetailCarrier}, how)
 	}
 	e.step(u, group.LinkChanged{Member: m.index, Link: link, Detail: detect.DetailCarrier}, how)
+	if n.up && u.state.Usable(group.Both)&(1<<m.index) == 0 {
+		e.tellMember(u, m, group.Both.String(), "link is up")
+	}
 }
 
 // askCarriers asks for the carriers of groups in which something has happened lately.
@@ -396,6 +399,8 @@ func (e *engine) finding(u *unit, m *member, f detect.Finding) {
 		e.step(u, group.GroupFailed{Cause: cause, Detail: f.Detail}, nil)
 	case detect.FindGroupRepaired:
 		e.step(u, group.GroupRepaired{}, nil)
+	case detect.FindWaits:
+		e.tellMember(u, m, group.Family(f.Family).String(), f.Why)
 	}
 }
 

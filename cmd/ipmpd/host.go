@@ -8,6 +8,7 @@ import (
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/config"
+	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/pkg/group"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
 )
@@ -100,7 +101,8 @@ func (e *engine) attach(u *unit, m *member) {
 	if err != nil {
 		if text := err.Error(); text != m.attachErr {
 			m.attachErr = text
-			e.log.Error("the programs could not be attached; only the link is watched", "interface", m.cfg.Name, "error", err)
+			e.event(control.Event{Event: control.EventStepFailed, Group: u.cfg.Name, Interface: m.cfg.Name,
+				Detail: "attach: " + text + "; only the link is watched"})
 		}
 		return
 	}

@@ -31,7 +31,7 @@ func (e *engine) retarget(u *unit, s *netstate.Snapshot) (changed bool) {
 		chosen, side.from = detect.Retarget(detect.Family(f), u.candidates(f, s), side.targets, side.from, u.tracker.GroupFailed())
 		if !slices.Equal(chosen, side.targets) {
 			e.event(control.Event{Event: control.EventTargetChanged, Group: u.cfg.Name,
-				Family: detect.Family(f).String(), Detail: joinAddrs(chosen)})
+				Family: detect.Family(f).String(), Detail: nameOr(joinAddrs(chosen), "none")})
 			side.targets = chosen
 		}
 		changed = e.rotate(u, f) || changed
@@ -180,6 +180,7 @@ func (e *engine) setKinds(u *unit) (changed bool) {
 			m.kind[f] = detect.KindOf(detect.Mode(u.cfg.Probe), m.test(f).IsValid(), u.side[f].used)
 		}
 		changed = changed || m.kind != old
+		e.tellKinds(u, m, old)
 	}
 	return changed
 }

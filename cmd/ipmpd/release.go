@@ -66,7 +66,8 @@ func (e *engine) releaseGroup(name string) error {
 	if r.All {
 		e.released = true
 	}
-	e.log.Info("released", "group", name, "steps", b.did)
+	e.log.Debug("released", "group", name, "steps", b.did)
+	e.event(control.Event{Event: control.EventConfigReloaded, Group: name, Detail: "released"})
 	if len(b.failures) == 0 {
 		e.undo.Forget(r)
 		e.journal.forgetRoutes(r)

@@ -62,6 +62,8 @@ func (r *reloader) Reload(ctx context.Context) (*control.Reload, error) {
 	answer, err := r.reload(ctx)
 	if err != nil {
 		r.log.Error("not reloaded; the old configuration stays in force", "error", err)
+		r.engine.event(control.Event{Event: control.EventStepFailed,
+			Detail: "reload: the old configuration stays in force: " + oneLine(err)})
 	}
 	return answer, err
 }
@@ -127,8 +129,10 @@ func (e *engine) reload(ctx context.Context, cfg *config.Config, notify func([]s
 	answer := make(chan string, 1)
 	event := func() {
 		notify(programPaths(cfg.Notify)) // who is new hears of the reload already
+		before := e.states()
 		diff := e.reconfigure(cfg.Groups)
 		e.event(control.Event{Event: control.EventConfigReloaded, Detail: diff.String()})
+		e.tellStates(before)
 		e.afterwards = append(e.afterwards, func() { answer <- diff.String() })
 		e.dismiss(time.Now())
 	}

@@ -19,10 +19,7 @@ func (e *engine) report(u *unit, a group.Action, from *origin, done *stamps, fai
 			Interface: u.memberName(a.To), Address: u.cfg.Addresses[a.Address].Prefix.String(),
 			Detail: "from " + nameOr(u.memberName(a.From), "nowhere")})
 	case group.MemberChanged:
-		detail := a.New.String()
-		if why := a.Cause.String(); why != "" {
-			detail += " " + why
-		}
+		detail := stateText(a.New, a.Cause)
 		e.event(control.Event{Event: control.EventInterfaceState, Group: u.cfg.Name,
 			Interface: u.memberName(a.Member), Family: a.Family.String(), Detail: detail})
 	case group.GroupChanged:

@@ -184,7 +184,11 @@ func (e *engine) settleFailures(failures []addr.Failure) {
 	}
 	if e.quiet || e.retry == 0 {
 		for _, f := range failures {
-			e.event(control.Event{Event: control.EventStepFailed, Interface: f.Op.LinkName,
+			name := ""
+			if u, _ := e.findName(f.Op.LinkName); u != nil {
+				name = u.cfg.Name
+			}
+			e.event(control.Event{Event: control.EventStepFailed, Group: name, Interface: f.Op.LinkName,
 				Address: prefixText(f.Op), Detail: f.Op.Kind.String() + ": " + f.Err.Error()})
 		}
 	}

@@ -68,6 +68,9 @@ const (
 	// FindUnknown: an instance that was ok has had no target for a while: there is nothing to judge it
 	// by. Its usability is as before.
 	FindUnknown
+	// FindWaits: the instance is good again, and only the flap limit keeps it from being repaired; told
+	// once for each failure.
+	FindWaits
 )
 
 // Finding is one decision of a Tracker, with its reason. Family is Both where the member's other

@@ -26,6 +26,7 @@ type instance struct {
 	txFrom     uint64  // Sample.TxPackets when sends began to be refused
 	repairs    []int64 // ns, of the last minute
 	flapWait   bool    // only the flap limit holds it
+	flapTold   bool    // and that is told
 }
 
 // take a new sample over the last one.
@@ -93,7 +94,7 @@ func (i *instance) repair(now int64) {
 	if i.byLink() {
 		i.state = Unknown
 	}
-	i.flapWait = false
+	i.flapWait, i.flapTold = false, false
 	i.repairs = append(i.lastMinute(now), now)
 }
 

@@ -95,6 +95,10 @@ func (t *Tracker) repairs(now int64) (out []Finding) {
 		case i.good(now, &t.settings):
 			i.repair(now)
 			out = append(out, t.repaired(i, fmt.Sprintf("%d answered rounds in a row", s.Streak)))
+		case i.flapWait && !i.flapTold:
+			i.flapTold = true
+			out = append(out, Finding{Kind: FindWaits, Member: s.Member, Family: t.reach(i),
+				Why: fmt.Sprintf("repair waits, %d in the last minute are enough", len(i.repairs))})
 		}
 	}
 	return out

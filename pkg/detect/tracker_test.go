@@ -70,7 +70,7 @@ func (h *host) took() []string {
 	words := map[FindingKind]string{
 		FindAnswering: "answering", FindFailed: "failed", FindRepaired: "repaired",
 		FindGroupFailed: "group failed", FindGroupRepaired: "group repaired",
-		FindUnknown: "unknown",
+		FindUnknown: "unknown", FindWaits: "waits",
 	}
 	out := []string{}
 	for _, f := range h.findings {
@@ -214,7 +214,7 @@ func TestFlapLimit(t *testing.T) {
 	h.took()
 	h.tracker.Verdict(h.now, 1, IPv4, true)
 	h.run(30*time.Second, 0, 1)
-	require.Empty(t, h.took())
+	require.Equal(t, []string{"waits 1 both "}, h.took(), "told once")
 	require.Equal(t, "repair waits for the flap limit", h.tracker.Note(1, IPv4))
 	h.run(31*time.Second, 0, 1)
 	require.Equal(t, []string{"repaired 1 both "}, h.took())

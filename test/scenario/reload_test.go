@@ -332,6 +332,7 @@ func TestReloadOfABadFile(t *testing.T) {
 		s.wait("the log", func() (bool, error) { return strings.Count(log(), "not reloaded") > lines, nil })
 	}
 	require.Contains(t, log(), ".yaml:3:5: ")
+	require.Regexp(t, `msg=step-failed .*detail="reload: the old configuration stays in force: [^ ]*\.yaml:3:5: `, log())
 	require.Equal(t, before, s.hostState())
 	require.Greater(t, s.rounds("blue", "hme0"), rounds)
 	require.NoError(t, s.Members[0].CutSilent())
