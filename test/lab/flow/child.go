@@ -164,8 +164,11 @@ func receive(flows []*childFlow) error {
 	pause := unix.NsecToTimespec(int64(drainEvery))
 	for {
 		for _, f := range flows {
+			asked := faults.Now()
 			for r.drain(f) == batch {
+				asked = faults.Now()
 			}
+			f.drained.Store(asked)
 		}
 		unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&pause)), 0, 0, 0)
 	}

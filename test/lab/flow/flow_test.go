@@ -3,6 +3,7 @@
 package flow
 
 import (
+	"math"
 	"net/netip"
 	"os"
 	"testing"
@@ -67,6 +68,7 @@ func TestFlowSeesTheCut(t *testing.T) {
 
 func TestOpenGap(t *testing.T) {
 	f := &Flow{Spec: Spec{Interval: 100 * time.Microsecond}, log: &shared{}}
+	f.log.drained.Store(math.MaxInt64)
 	for i := range 10 {
 		f.log.tx[i] = int64(i) * 100_000
 		if i < 5 {
@@ -84,6 +86,7 @@ func TestOpenGap(t *testing.T) {
 // TestSenderPauseIsNotTheNetworks: nothing lost and the sender silent is no gap.
 func TestSenderPauseIsNotTheNetworks(t *testing.T) {
 	f := &Flow{Spec: Spec{Interval: 100 * time.Microsecond}, log: &shared{}}
+	f.log.drained.Store(math.MaxInt64)
 	for i := range 10 {
 		f.log.tx[i] = int64(i) * 100_000
 		if i >= 5 {

@@ -2,7 +2,11 @@
 
 package flow
 
-import "time"
+import (
+	"time"
+
+	"github.com/ipmpd/ipmpd/test/lab/faults"
+)
 
 // Gap is what a flow lost in a window of time.
 type Gap struct {
@@ -23,9 +27,21 @@ type Gap struct {
 // inFlight is how long a packet may take to be logged: younger ones are not yet lost.
 const inFlight = 10 * time.Millisecond
 
-// Gap judges the window from .. to, in CLOCK_MONOTONIC ns, not older than 50 s. Let more than a few
-// milliseconds pass after `to` before asking, so that the receiver has logged all.
+// patience is how long a starved receiver is waited for.
+const patience = 10 * time.Second
+
+// settle waits until what had arrived by then is logged, and what was under way has come.
+func (f *Flow) settle(to int64) {
+	to += int64(inFlight)
+	for end := faults.Now() + int64(patience); f.log.drained.Load() < to && faults.Now() < end; {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Gap judges the window from .. to, in CLOCK_MONOTONIC ns, not older than 50 s, when all of it is
+// logged.
 func (f *Flow) Gap(from, to int64) Gap {
+	f.settle(to)
 	var g Gap
 	sent := f.log.sent.Load()
 	first := f.firstSent(from, sent)
@@ -111,6 +127,7 @@ type Packet struct{ Sent, Arrived int64 }
 
 // Packets are those that were sent from .. to.
 func (f *Flow) Packets(from, to int64) []Packet {
+	f.settle(to)
 	sent := f.log.sent.Load()
 	first := f.firstSent(from, sent)
 	var packets []Packet

@@ -22,6 +22,8 @@ type shared struct {
 
 	received   atomic.Uint64 // arrivals, duplicates included
 	duplicates atomic.Uint64
+	// drained: what had arrived by then is logged, CLOCK_MONOTONIC ns. A starved receiver is late.
+	drained atomic.Int64
 
 	tx [logSize]int64 // by sequence number
 	rx [logSize]arrival
