@@ -5,6 +5,7 @@ package main
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
@@ -15,6 +16,7 @@ type adoptedRoute struct {
 	Group   string       `json:"group"`
 	To      netip.Prefix `json:"to"`
 	Via     netip.Addr   `json:"via,omitzero"`
+	Hops    addr.Hops    `json:"hops,omitempty"`
 	Src     netip.Addr   `json:"src,omitzero"`
 	Metric  uint32       `json:"metric,omitempty"`
 	Table   uint32       `json:"table,omitempty"`
@@ -27,6 +29,7 @@ type replacedRoute struct {
 	Index     int          `json:"index"`
 	To        netip.Prefix `json:"to"`
 	Via       netip.Addr   `json:"via,omitzero"`
+	Hops      addr.Hops    `json:"hops,omitempty"`
 	Src       netip.Addr   `json:"src,omitzero"`
 	Metric    uint32       `json:"metric,omitempty"`
 	Table     uint32       `json:"table,omitempty"`
@@ -43,6 +46,7 @@ func (e *engine) adopt(s *netstate.Snapshot) (changed bool) {
 	for _, u := range e.units {
 		g := u.desired()
 		taken, beside := addr.Adoptable(&g, &o)
+		u.staying, u.stayCount = addr.StayingRoutes(&g, &o, mostForeign)
 		if !slices.Equal(beside, u.beside) {
 			u.beside, changed = beside, true
 		}
@@ -50,7 +54,7 @@ func (e *engine) adopt(s *netstate.Snapshot) (changed bool) {
 			changed = true
 			e.journal.SetAdopted(u.cfg.Name, u.adopted)
 			for _, r := range news[:min(len(news), sayAdopted)] {
-				e.log.Info("route adopted", "group", u.cfg.Name, "to", r.To, "via", r.Via, "metric", r.Metric)
+				e.log.Info("route adopted", "group", u.cfg.Name, "to", r.To, "via", viaText(r.Gateways()), "metric", r.Metric)
 			}
 			if len(news) > sayAdopted {
 				e.log.Info("more routes adopted", "group", u.cfg.Name, "routes", len(news)-sayAdopted)
@@ -58,6 +62,17 @@ func (e *engine) adopt(s *netstate.Snapshot) (changed bool) {
 		}
 	}
 	return changed
+}
+
+// viaText of a route's gateways, "": on link.
+func viaText(gateways []netip.Addr) string {
+	var list []string
+	for _, via := range gateways {
+		if via.IsValid() {
+			list = append(list, via.String())
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // sayAdopted is how many routes are named when many are adopted at a time.
@@ -119,7 +134,7 @@ func routesOf(s *netstate.Snapshot) addr.Observed {
 	o.Nexthops = make([]addr.HostNexthop, 0, len(s.Nexthops))
 	for i := range s.Nexthops {
 		n := &s.Nexthops[i]
-		o.Nexthops = append(o.Nexthops, addr.HostNexthop{ID: n.ID, Protocol: n.Protocol, Link: n.Link, Gateway: n.Gateway, Hops: n.Group})
+		o.Nexthops = append(o.Nexthops, addr.HostNexthop{ID: n.ID, Protocol: n.Protocol, Link: n.Link, Gateway: n.Gateway, Hops: n.Group, Weights: n.Weights})
 	}
 	return o
 }
@@ -137,7 +152,7 @@ func (e *engine) recordReplaced(ops []addr.Op, o *addr.Observed) {
 	var list []replacedRoute
 	for _, h := range addr.Replaced(ops, o) {
 		list = append(list, replacedRoute{
-			Interface: names[h.Link], Index: h.Link, To: h.To, Via: h.Via, Src: h.Src, Metric: h.Metric, Table: h.Table,
+			Interface: names[h.Link], Index: h.Link, To: h.To, Via: h.Via, Hops: h.Hops, Src: h.Src, Metric: h.Metric, Table: h.Table,
 			Protocol: h.Protocol, Scope: h.Scope, Flags: h.Flags, Metrics: []byte(h.Metrics)})
 	}
 	e.journal.AddReplaced(list)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +52,7 @@ func translated(s *netstate.Snapshot) addr.Observed {
 	for i := range s.Nexthops {
 		n := &s.Nexthops[i]
 		o.Nexthops = append(o.Nexthops, addr.HostNexthop{
-			ID: n.ID, Protocol: n.Protocol, Link: n.Link, Gateway: n.Gateway, Hops: n.Group})
+			ID: n.ID, Protocol: n.Protocol, Link: n.Link, Gateway: n.Gateway, Hops: n.Group, Weights: n.Weights})
 	}
 	for i := range s.Neighbors {
 		n := &s.Neighbors[i]
@@ -77,7 +78,21 @@ func hostRoute(r *netstate.Route) addr.HostRoute {
 	if r.NexthopID == 0 && len(r.Hops) > 0 {
 		h.Via, h.Link = r.Hops[0].Gateway, r.Hops[0].Link
 		h.Flags = r.Hops[0].Flags & unix.RTNH_F_ONLINK
-		h.Special = r.Special || r.TOS != 0 || len(r.Hops) > 1 || h.Via.IsValid() && h.Via.Is4() != h.To.Addr().Is4()
+		h.Special = r.Special || r.TOS != 0 || slices.ContainsFunc(r.Hops, func(hop netstate.Hop) bool {
+			return hop.Gateway.IsValid() && hop.Gateway.Is4() != h.To.Addr().Is4()
+		})
+		if len(r.Hops) > 1 {
+			h.Hops = severalHops(r.Hops)
+		}
 	}
 	return h
+}
+
+// severalHops of a route, without what the kernel makes of them meanwhile (dead, linkdown).
+func severalHops(list []netstate.Hop) addr.Hops {
+	hops := make([]addr.Hop, 0, len(list))
+	for _, hop := range list {
+		hops = append(hops, addr.Hop{Link: hop.Link, Via: hop.Gateway, Weight: hop.Weight, Flags: hop.Flags & unix.RTNH_F_ONLINK})
+	}
+	return addr.HopsOf(hops)
 }

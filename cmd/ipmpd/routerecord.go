@@ -16,7 +16,7 @@ func (j *journal) Adopted(group string) ([]addr.Route, bool) {
 	var out []addr.Route
 	for _, r := range j.state.Adopted {
 		if r.Group == group && r.To.IsValid() {
-			out = append(out, addr.Route{To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table,
+			out = append(out, addr.Route{To: r.To, Via: r.Via, Hops: r.Hops, Src: r.Src, Metric: r.Metric, Table: r.Table,
 				Metrics: string(r.Metrics), Adopted: true})
 		}
 	}
@@ -29,7 +29,7 @@ func (j *journal) SetAdopted(group string, routes []addr.Route) {
 	defer j.mu.Unlock()
 	others := slices.DeleteFunc(slices.Clone(j.state.Adopted), func(r adoptedRoute) bool { return r.Group == group })
 	for _, r := range routes {
-		others = append(others, adoptedRoute{Group: group, To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric,
+		others = append(others, adoptedRoute{Group: group, To: r.To, Via: r.Via, Hops: r.Hops, Src: r.Src, Metric: r.Metric,
 			Table: r.Table, Metrics: []byte(r.Metrics)})
 	}
 	j.state.Adopted = others
@@ -76,7 +76,7 @@ func (j *journal) Replaced() (out []addr.HostRoute) {
 	defer j.mu.Unlock()
 	for _, r := range j.state.Replaced {
 		if r.To.IsValid() {
-			out = append(out, addr.HostRoute{Link: r.Index, To: r.To, Via: r.Via, Src: r.Src, Metric: r.Metric, Table: r.Table,
+			out = append(out, addr.HostRoute{Link: r.Index, To: r.To, Via: r.Via, Hops: r.Hops, Src: r.Src, Metric: r.Metric, Table: r.Table,
 				Protocol: r.Protocol, Scope: r.Scope, Flags: r.Flags, Metrics: string(r.Metrics)})
 		}
 	}

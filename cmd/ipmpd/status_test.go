@@ -32,7 +32,8 @@ func exampleStatus() control.Status {
 			Addresses:  []control.Address{{Address: "192.0.2.10/24", State: "up", Interface: "hme0", Home: "hme0"}, {Address: "192.0.2.20/24", State: "up", Interface: "hme0", Home: "hme1"}},
 			Routes: []control.Route{{To: "0.0.0.0/0", Via: "192.0.2.1", Interfaces: []string{"hme0"}, Origin: "config"},
 				{To: "192.0.2.0/24", Interfaces: []string{"hme0"}, Origin: "config"}},
-			ForeignAddresses: []control.ForeignAddress{{Address: "192.0.2.99/24", Interface: "hme0"}}},
+			ForeignAddresses: []control.ForeignAddress{{Address: "192.0.2.99/24", Interface: "hme0"}},
+			ForeignRoutes:    []control.ForeignRoute{{To: "198.51.100.0/24", Via: []string{"192.0.2.2"}, Interfaces: []string{"hme0"}, Table: 254, Why: "of a routing daemon"}}, ForeignRouteCount: 12},
 		{Name: "lan", State: "failed", DetectionTimeNS: 10_000_000_000,
 			Interfaces: []control.Interface{{Name: "eth7", State: "missing", Link: "unknown", Probe: "disabled", ProbeKind: "link"}},
 			Addresses:  []control.Address{{Address: "2001:db8::7/64", State: "down", Home: "eth7"}}}},
@@ -56,6 +57,10 @@ const exampleText = `unrealgrp1  degraded
 
   NOT IPMPD'S    ON
   192.0.2.99/24  hme0
+
+  ROUTE THAT STAYS  VIA        OVER  WHY
+  198.51.100.0/24   192.0.2.2  hme0  of a routing daemon
+  and 11 more
 `
 
 const exampleRest = `

@@ -87,7 +87,27 @@ func writeGroup(out *errWriter, g control.Group) {
 		fmt.Fprintln(out)
 		out.table(t)
 	}
+	if len(g.ForeignRoutes) > 0 {
+		t := newTable("  ")
+		t.add("ROUTE THAT STAYS", "VIA", "OVER", "WHY")
+		named := g.ForeignRoutes[:min(len(g.ForeignRoutes), sayForeign)]
+		for _, r := range named {
+			via := strings.Join(r.Via, ", ")
+			if via == "" {
+				via = "on link"
+			}
+			t.add(r.To, via, strings.Join(r.Interfaces, ", "), r.Why)
+		}
+		if more := g.ForeignRouteCount - len(named); more > 0 {
+			t.add(fmt.Sprintf("and %d more", more))
+		}
+		fmt.Fprintln(out)
+		out.table(t)
+	}
 }
+
+// sayForeign is how many routes that stay the text names.
+const sayForeign = 10
 
 func membersTable(members []control.Interface) *table {
 	t := newTable("  ")

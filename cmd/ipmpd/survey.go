@@ -65,6 +65,7 @@ func examine(ctx context.Context, cfg *config.Config, root string) ([]check.Find
 	found = append(found, s.members()...)
 	found = append(found, check.Sysctls(s.sysctls())...)
 	found = append(found, check.All(s.all())...)
+	found = append(found, check.Routes(s.staying())...)
 	found = append(found, s.unmoved(ctx)...)
 	return found, nil
 }

@@ -39,6 +39,10 @@ type unit struct {
 	// steps counts what the state was told; prepared is what the contingencies were prepared from.
 	steps    int
 	prepared *prepared
+	// staying are the first routes through members that do not follow, as of the last look at the host,
+	// stayCount is how many there are.
+	staying   []addr.Staying
+	stayCount int
 	// pending is the history entry whose steps have failed so far; 0: none.
 	pending uint64
 }

@@ -83,15 +83,18 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 			continue // the file's wins over an adopted one
 		}
 		taken[r.Place()] = true
-		via, origin := "", "config"
-		if r.Via.IsValid() {
-			via = r.Via.String()
-		}
+		origin := "config"
 		if r.Adopted {
 			origin = "adopted"
 		}
-		g.Routes = append(g.Routes, control.Route{
-			To: r.To.String(), Via: via, Origin: origin, Interfaces: u.activeNames(r.To.Addr().Is6())})
+		for _, gateway := range r.Gateways() { // of several, an entry each
+			via := ""
+			if gateway.IsValid() {
+				via = gateway.String()
+			}
+			g.Routes = append(g.Routes, control.Route{
+				To: r.To.String(), Via: via, Origin: origin, Interfaces: u.activeNames(r.To.Addr().Is6())})
+		}
 	}
 	for i, m := range u.members {
 		if l := s.LinkByName(m.cfg.Name); l != nil {
@@ -100,6 +103,7 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 		}
 	}
 	g.ForeignAddresses = append(u.foreign(s), e.foreignCopies(u, s)...)
+	g.ForeignRoutes, g.ForeignRouteCount = foreignRoutes(u.staying, s), u.stayCount
 	return g
 }
 

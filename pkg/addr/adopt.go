@@ -5,14 +5,13 @@ package addr
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// adopts says whether routes of a protocol (RTPROT_*) are ours to take over: those that an
+// Adopts says whether routes of a protocol (RTPROT_*) are ours to take over: those that an
 // administrator, a DHCP client or the kernel's router discovery set. Routing daemons keep theirs.
-func adopts(protocol uint8) bool {
+func Adopts(protocol uint8) bool {
 	switch protocol {
 	case unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP, unix.RTPROT_RA:
 		return true
@@ -28,29 +27,18 @@ func adopts(protocol uint8) bool {
 // from router advertisements or with a lifetime, ours stand with a metric one lower, for as long as
 // they are there: the kernel renews them, and would add them again.
 //
-// Left alone are routes that cannot follow: those of a family that the group has no data address of,
-// those that prefer a source that does not move, and those whose gateway is in the subnet of such an
-// address only.
+// One with several next hops follows with all its gateways, each over whatever members carry traffic.
+//
+// Left alone are routes that cannot follow, which StayingRoutes tells of.
 func Adoptable(g *Group, o *Observed) (taken, beside []Route) {
-	a := adopter{g: g, o: o, members: map[int]bool{}, data: map[netip.Addr]bool{}, tests: map[netip.Addr]bool{}}
-	for _, m := range g.Members {
-		if m.Index != 0 {
-			a.members[m.Index] = true
-		}
-		for _, t := range m.Tests {
-			a.tests[t.Addr()] = true
-		}
-	}
-	for _, x := range g.Addresses {
-		a.data[x.Prefix.Addr()] = true
-	}
+	a := newAdopter(g, o)
 	for i := range o.Routes {
 		h := &o.Routes[i]
 		switch {
-		case !a.follows(h):
+		case h.Protocol == Protocol || !a.passes(h) || a.stays(h) != "":
 		case h.Protocol != unix.RTPROT_RA && !h.Expires:
 			taken = append(taken, a.route(h))
-		case h.Metric > 0:
+		default:
 			r := a.route(h)
 			r.Metric--
 			beside = append(beside, r)
@@ -83,7 +71,7 @@ func Inherited(g *Group, o *Observed) []Route {
 		r := Route{To: h.To, Src: h.Src, Metric: h.Metric, Table: h.Table, Metrics: h.Metrics, Adopted: true}
 		for _, n := range o.Nexthops {
 			if n.ID == h.NHID && len(n.Hops) > 0 {
-				r.Via = gateways[n.Hops[0]]
+				r.Via, r.Hops = inheritedHops(n, o, gateways)
 			}
 		}
 		out = append(out, r)
@@ -93,6 +81,26 @@ func Inherited(g *Group, o *Observed) []Route {
 
 // table is where the group's routes are.
 func (g *Group) table() uint32 { return cmp.Or(g.Table, unix.RT_TABLE_MAIN) }
+
+// inheritedHops are the gateways of a group of ours, by what it has over one member.
+func inheritedHops(n HostNexthop, o *Observed, gateways map[uint32]netip.Addr) (netip.Addr, Hops) {
+	links := map[uint32]int{}
+	for _, x := range o.Nexthops {
+		links[x.ID] = x.Link
+	}
+	var list []Hop
+	for i, id := range n.Hops {
+		if links[id] != links[n.Hops[0]] {
+			continue
+		}
+		hop := Hop{Via: gateways[id], Weight: 1}
+		if n.Weights != nil {
+			hop.Weight = n.Weights[i]
+		}
+		list = append(list, hop)
+	}
+	return spread(list)
+}
 
 // keyOfRoute is the key that a desired route takes.
 func keyOfRoute(r Route) routeKey {
@@ -108,52 +116,6 @@ type Place struct{ key routeKey }
 
 // Place of the route: its table, destination and metric.
 func (r Route) Place() Place { return Place{keyOfRoute(r)} }
-
-type adopter struct {
-	g           *Group
-	o           *Observed
-	members     map[int]bool // by interface index
-	data, tests map[netip.Addr]bool
-}
-
-func (a *adopter) follows(h *HostRoute) bool {
-	to := h.To.Addr()
-	return h.Table == a.g.table() && h.NHID == 0 && !h.Special && adopts(h.Protocol) && a.members[h.Link] &&
-		hasFamily(a.g, familyOf(to)) && !to.IsMulticast() && !to.IsLinkLocalUnicast() && a.source(h) && a.gateway(h)
-}
-
-func (a *adopter) route(h *HostRoute) Route {
-	r := Route{To: h.To, Via: h.Via, Metric: h.Metric, Table: h.Table, Metrics: h.Metrics, Adopted: true}
-	if a.data[h.Src] {
-		r.Src = h.Src
-	}
-	return r
-}
-
-// source: none, or one that moves, or a test address, which must not be one.
-func (a *adopter) source(h *HostRoute) bool {
-	return !h.Src.IsValid() || a.data[h.Src] || a.tests[h.Src]
-}
-
-// gateway: none, or one that the group's addresses reach.
-func (a *adopter) gateway(h *HostRoute) bool {
-	if !h.Via.IsValid() || h.Via.IsLinkLocalUnicast() {
-		return true
-	}
-	if slices.ContainsFunc(a.g.Addresses, func(x Address) bool { return x.Prefix.Contains(h.Via) }) {
-		return true
-	}
-	for i := range a.o.Addresses {
-		x := &a.o.Addresses[i]
-		if x.Prefix.Addr() == h.Via {
-			return false // an address of this host
-		}
-		if ip := x.Prefix.Addr(); a.members[x.Link] && x.Prefix.Contains(h.Via) && !a.data[ip] && !a.tests[ip] {
-			return false
-		}
-	}
-	return true
-}
 
 // Replaced are the routes of others that ops take the place of, or take away: what release has to
 // put back. o is the host before ops.

@@ -19,6 +19,12 @@ func TestAdoptable(t *testing.T) {
 	anywhere := HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_BOOT, To: netip.MustParsePrefix("0.0.0.0/0"), Via: router, Link: 2}
 	anywhere6 := HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_RA, To: netip.MustParsePrefix("::/0"),
 		Via: netip.MustParseAddr("fe80::1"), Link: 2, Metric: 1024, Expires: true}
+	two := func(a, b Hop) func(h *HostRoute, _ *Group, _ *kernel) {
+		return func(h *HostRoute, _ *Group, _ *kernel) {
+			h.Via, h.Link, h.Hops = a.Via, a.Link, HopsOf([]Hop{a, b})
+		}
+	}
+	other := netip.MustParseAddr("192.0.2.2")
 	for _, row := range []struct {
 		name          string
 		of            HostRoute
@@ -63,6 +69,23 @@ func TestAdoptable(t *testing.T) {
 			h.Protocol, h.Expires = unix.RTPROT_STATIC, false
 			g.Addresses = append(g.Addresses, Address{netip.MustParsePrefix("2001:db8::10/64"), 0})
 		}, "::/0 via fe80::1 metric 1024", ""},
+		{"two gateways, through one member", anywhere, two(Hop{2, router, 1, 0}, Hop{2, other, 1, 0}), "0.0.0.0/0 via 192.0.2.1 over 0 192.0.2.1 1 0,0 192.0.2.2 1 0", ""},
+		{"through two members, with weights", anywhere, two(Hop{2, other, 10, 0}, Hop{3, router, 4, unix.RTNH_F_ONLINK}),
+			"0.0.0.0/0 via 192.0.2.2 over 0 192.0.2.2 5 0,0 192.0.2.1 2 0", ""},
+		{"one gateway through two members", anywhere, two(Hop{2, router, 1, 0}, Hop{3, router, 1, 0}), "0.0.0.0/0 via 192.0.2.1", ""},
+		{"on link through two members", anywhere, two(Hop{2, netip.Addr{}, 1, 0}, Hop{3, netip.Addr{}, 1, 0}), "0.0.0.0/0", ""},
+		{"on link and by a gateway", anywhere, two(Hop{2, router, 1, 0}, Hop{3, netip.Addr{}, 1, 0}), "", ""},
+		{"one of two through another interface", anywhere, two(Hop{2, router, 1, 0}, Hop{4, other, 1, 0}), "", ""},
+		{"the other of two through another interface", anywhere, two(Hop{4, router, 1, 0}, Hop{2, other, 1, 0}), "", ""},
+		{"one of two gateways in the subnet of a foreign address only", anywhere, func(h *HostRoute, g *Group, k *kernel) {
+			two(Hop{2, router, 1, 0}, Hop{2, netip.MustParseAddr("198.51.100.1"), 1, 0})(h, g, k)
+			k.addForeign("hme0", "198.51.100.7/24", 0, 0)
+		}, "", ""},
+		{"two routers of IPv6 by hand", anywhere6, func(h *HostRoute, g *Group, k *kernel) {
+			two(Hop{2, h.Via, 1, 0}, Hop{3, netip.MustParseAddr("fe80::2"), 1, 0})(h, g, k)
+			h.Protocol, h.Expires = unix.RTPROT_STATIC, false
+			g.Addresses = append(g.Addresses, Address{netip.MustParsePrefix("2001:db8::10/64"), 0})
+		}, "::/0 via fe80::1 metric 1024 over 0 fe80::1 1 0,0 fe80::2 1 0", ""},
 		{"link-local", anywhere6, func(h *HostRoute, g *Group, _ *kernel) {
 			h.Protocol, h.Expires, h.To, h.Via = unix.RTPROT_BOOT, false, netip.MustParsePrefix("fe80::/64"), netip.Addr{}
 			g.Addresses = append(g.Addresses, Address{netip.MustParsePrefix("2001:db8::10/64"), 0})
@@ -78,6 +101,10 @@ func TestAdoptable(t *testing.T) {
 			taken, beside := Adoptable(&d.Groups[0], &o)
 			require.Equal(t, row.taken, show(taken))
 			require.Equal(t, row.beside, show(beside))
+			follows := row.taken+row.beside != ""
+			named := !follows && row.name != "the kernel's" && row.name != "ours" && row.name != "over another interface" && row.name != "through a nexthop object" && row.name != "link-local"
+			_, stay := StayingRoutes(&d.Groups[0], &o, 9)
+			require.Equal(t, named, stay == 1, "it follows, or is named")
 		})
 	}
 }
@@ -97,6 +124,9 @@ func show(list []Route) string {
 		}
 		if r.Metrics != "" {
 			s += " with " + r.Metrics
+		}
+		if r.Hops != "" {
+			s += " over " + string(r.Hops)
 		}
 		out = append(out, s)
 	}
@@ -158,4 +188,49 @@ func TestAdoptedRoute(t *testing.T) {
 	for _, r := range was {
 		require.True(t, slices.Contains(o.Routes, r), "%v", r)
 	}
+}
+
+// Why a route stays, for those that an operator sees most.
+func TestStayingRoutes(t *testing.T) {
+	d, _ := pair()
+	k := newKernel("hme0", "hme1", "eth9")
+	k.addForeign("hme0", "198.51.100.7/24", 0, 0)
+	k.nexthops[7] = HostNexthop{ID: 7, Link: 3, Gateway: netip.MustParseAddr("192.0.2.2")}
+	k.nexthops[8] = HostNexthop{ID: 8, Hops: []uint32{7}}
+	add := func(to string, do func(h *HostRoute)) {
+		h := HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_BOOT, To: prefix(to), Link: 2}
+		do(&h)
+		k.insertRoute(h)
+	}
+	add("10.1.0.0/16", func(h *HostRoute) { h.Protocol = unix.RTPROT_BGP })
+	add("10.2.0.0/16", func(h *HostRoute) { h.Table = 100 })
+	add("10.3.0.0/16", func(h *HostRoute) { h.NHID, h.Link = 8, 0 })
+	add("10.4.0.0/16", func(h *HostRoute) { h.Special = true })
+	add("10.5.0.0/16", func(h *HostRoute) { h.Src = netip.MustParseAddr("198.51.100.7") })
+	add("10.6.0.0/16", func(h *HostRoute) { h.Via = netip.MustParseAddr("198.51.100.1") })
+	add("10.7.0.0/16", func(h *HostRoute) {
+		h.Hops = HopsOf([]Hop{{2, netip.MustParseAddr("192.0.2.1"), 1, 0}, {4, netip.MustParseAddr("192.0.2.2"), 1, 0}})
+	})
+	add("10.8.0.0/16", func(h *HostRoute) { h.Link = 4 }) // not through a member
+	add("10.9.0.0/16", func(*HostRoute) {})               // adopted
+	o := k.observed()
+	var got []string
+	list, count := StayingRoutes(&d.Groups[0], &o, 9)
+	require.Equal(t, 7, count)
+	require.Equal(t, []Hop{{3, netip.MustParseAddr("192.0.2.2"), 1, 0}}, list[2].Over)
+	for _, r := range list {
+		got = append(got, r.To.String()+" "+r.Why)
+	}
+	require.Equal(t, []string{
+		"10.1.0.0/16 of a routing daemon",
+		"10.2.0.0/16 of table 100",
+		"10.3.0.0/16 by a nexthop object of somebody else",
+		"10.4.0.0/16 with a type of service, an encapsulation, a realm or a router preference",
+		"10.5.0.0/16 with a source that does not move",
+		"10.6.0.0/16 by a gateway that the group's addresses do not reach",
+		"10.7.0.0/16 by an interface of no member of the group, too",
+	}, got)
+	list, count = StayingRoutes(&d.Groups[0], &o, 2)
+	require.Len(t, list, 2)
+	require.Equal(t, 7, count, "of more than are listed")
 }

@@ -75,6 +75,8 @@ type Route struct {
 	To netip.Prefix
 	// Via is the gateway; the zero Addr: on link.
 	Via netip.Addr
+	// Hops of a route over several gateways, of which Via is the first; Link is 0 in all of them.
+	Hops Hops
 	// Src is the preferred source; the zero Addr: the first data address of Via's subnet, else of the family.
 	Src    netip.Addr
 	Metric uint32

@@ -152,7 +152,7 @@ func (c *comparison) address(op *Op) string {
 func (c *comparison) nexthop(op *Op) string {
 	was, ok := c.left.nexthops[op.ID]
 	is, there := c.now.nexthops[op.ID]
-	if !ok || was.Protocol != Protocol || was.Link != op.Link || was.Gateway != op.Gateway || !slices.Equal(was.Hops, op.Hops) {
+	if !ok || was.Protocol != Protocol || was.Link != op.Link || was.Gateway != op.Gateway || !slices.Equal(was.Hops, op.Hops) || !slices.Equal(was.Weights, op.Weights) {
 		return ""
 	}
 	what := "nexthop"
@@ -161,7 +161,7 @@ func (c *comparison) nexthop(op *Op) string {
 	}
 	verb := "deleted"
 	if there {
-		if is.Link == was.Link && is.Gateway == was.Gateway && is.Protocol == was.Protocol && slices.Equal(is.Hops, was.Hops) {
+		if is.Link == was.Link && is.Gateway == was.Gateway && is.Protocol == was.Protocol && slices.Equal(is.Hops, was.Hops) && slices.Equal(is.Weights, was.Weights) {
 			return ""
 		}
 		verb = "changed"

@@ -201,9 +201,13 @@ func (m *message) nexthopGroup(op *Op) error {
 	m.nhmsg(unix.AF_UNSPEC, 0)
 	m.attr32(unix.NHA_ID, op.ID)
 	at := m.nest(unix.NHA_GROUP)
-	for _, hop := range op.Hops {
+	for i, hop := range op.Hops {
+		weight := 1
+		if op.Weights != nil {
+			weight = op.Weights[i]
+		}
 		m.u32(hop)
-		m.u8(0, 0, 0, 0) // weight 1, stored less one
+		m.u8(uint8(weight-1), 0, 0, 0)
 	}
 	m.length(at)
 	m.attr16(unix.NHA_GROUP_TYPE, nhGroupRes)
@@ -217,7 +221,7 @@ func (m *message) nexthopGroup(op *Op) error {
 
 // restoreRoute is a route of others, as it was.
 func (m *message) restoreRoute(r *HostRoute) error {
-	if !r.To.IsValid() || r.Link == 0 || r.Special {
+	if !r.To.IsValid() || r.Link == 0 || r.Special || r.Hops != "" && len(r.Hops.List()) == 0 {
 		return fmt.Errorf("route %s over interface %d: incomplete", r.To, r.Link)
 	}
 	m.begin(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
@@ -235,12 +239,32 @@ func (m *message) restoreRoute(r *HostRoute) error {
 	if r.Metrics != "" {
 		m.attr(unix.RTA_METRICS|nlaNested, []byte(r.Metrics))
 	}
-	if r.Via.IsValid() {
-		m.attrIP(unix.RTA_GATEWAY, r.Via)
+	if r.Hops != "" {
+		m.multipath(r.Hops.List())
+	} else {
+		if r.Via.IsValid() {
+			m.attrIP(unix.RTA_GATEWAY, r.Via)
+		}
+		m.attr32(unix.RTA_OIF, uint32(r.Link))
 	}
-	m.attr32(unix.RTA_OIF, uint32(r.Link))
 	m.end()
 	return nil
+}
+
+// multipath is RTA_MULTIPATH: a struct rtnexthop for each hop, with its gateway.
+func (m *message) multipath(list []Hop) {
+	at := m.nest(unix.RTA_MULTIPATH)
+	for _, h := range list {
+		start := len(m.buf)
+		m.u16(0) // its length
+		m.u8(uint8(h.Flags), uint8(h.Weight-1))
+		m.u32(uint32(h.Link))
+		if h.Via.IsValid() {
+			m.attrIP(unix.RTA_GATEWAY, h.Via)
+		}
+		m.length(start)
+	}
+	m.length(at)
 }
 
 func (m *message) route(op *Op) error {

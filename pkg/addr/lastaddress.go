@@ -104,10 +104,13 @@ func (r reach) source(ip netip.Addr) bool {
 }
 
 func (r reach) links(h *HostRoute) []int {
-	if h.NHID == 0 {
-		return []int{h.Link}
-	}
 	var links []int
+	if h.NHID == 0 {
+		for _, hop := range h.hops() {
+			links = append(links, hop.Link)
+		}
+		return links
+	}
 	for _, n := range r.hops(h.NHID) {
 		links = append(links, n.Link)
 	}

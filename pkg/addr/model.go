@@ -77,11 +77,12 @@ func newModel(o *Observed) *model {
 	m.listed = len(m.addrs)
 	for _, r := range o.Routes {
 		if r.NHID != 0 { // the kernel tells its hops too
-			r.Via, r.Link, r.Flags, r.Special = netip.Addr{}, 0, 0, false
+			r.Via, r.Link, r.Hops, r.Flags, r.Special = netip.Addr{}, 0, "", 0, false
 		}
 		m.insertRoute(r)
 	}
 	for _, n := range o.Nexthops {
+		n.Weights = evenly(n.Weights)
 		m.nexthops[n.ID] = n
 	}
 	for _, n := range o.Neighbors {

@@ -87,7 +87,7 @@ func (m *model) setNexthop(op *Op) error {
 				return fmt.Errorf("replace nexthop group %#x: no nexthop %#x", op.ID, hop)
 			}
 		}
-		n.Hops = slices.Clone(op.Hops)
+		n.Hops, n.Weights = slices.Clone(op.Hops), slices.Clone(op.Weights)
 	}
 	m.nexthops[op.ID] = n
 	return nil
@@ -103,6 +103,9 @@ func (m *model) dropNexthop(id uint32) {
 				continue
 			}
 			g.Hops = slices.Delete(slices.Clone(g.Hops), i, i+1)
+			if g.Weights != nil {
+				g.Weights = evenly(slices.Delete(slices.Clone(g.Weights), i, i+1))
+			}
 			m.nexthops[g.ID] = g
 		}
 	}
@@ -183,12 +186,14 @@ func (m *model) setRoute(op *Op) error {
 
 // restoreRoute puts a route with a next hop of its own back.
 func (m *model) restoreRoute(op *Op) error {
-	link, exists := m.links[op.Was.Link]
+	for _, h := range op.Was.hops() {
+		if link, exists := m.links[h.Link]; !exists {
+			return fmt.Errorf("restore route %s: no interface %d", op.Was.To, h.Link)
+		} else if !link.Up {
+			return fmt.Errorf("restore route %s: device %d is not up", op.Was.To, h.Link)
+		}
+	}
 	switch {
-	case !exists:
-		return fmt.Errorf("restore route %s: no interface %d", op.Was.To, op.Was.Link)
-	case !link.Up:
-		return fmt.Errorf("restore route %s: device %d is not up", op.Was.To, op.Was.Link)
 	case op.Was.Src.IsValid() && !m.source(op.Was.Src):
 		return fmt.Errorf("restore route %s: source %s is not there", op.Was.To, op.Was.Src)
 	}

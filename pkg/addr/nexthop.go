@@ -16,8 +16,8 @@ import (
 //	|  'i'    | slot  |family| gateway | what |
 //	+---------+-------+------+---------+------+
 //
-// gateway is 0 for on link, else 1 to 2047 by the hash of its address: an index into the file
-// would, after a reload that inserts a route, re-point an id that is in use at another gateway.
+// gateway is 0 for on link, else 1 to 2047 by the hash of its address, or of all of them where a route
+// has several (there are groups of those, and no device nexthops): an index into the file would, after a reload that inserts a route, re-point an id that is in use at another gateway.
 // what is 0 to 31 for the member's device nexthop, or one of the groups.
 const (
 	idBase = 'i' << 24
@@ -40,16 +40,23 @@ func idFamily(id uint32) (int, bool) {
 	return int(id >> 17 & 1), id>>24 == idBase>>24
 }
 
-// gatewayNumbers numbers the gateways of one family of a group. The number of each stays when
-// others come and go, but for collisions, which are settled in the order of the addresses.
-func gatewayNumbers(vias []netip.Addr) map[netip.Addr]int {
-	sorted := slices.Clone(vias)
-	slices.SortFunc(sorted, netip.Addr.Compare)
+// gatewayKey is what the ways by one gateway, or by several, are numbered by.
+func gatewayKey(via netip.Addr, over Hops) string {
+	if over != "" {
+		return string(over)
+	}
+	return string(via.AsSlice())
+}
+
+// gatewayNumbers numbers the gateways of one family of a group, by their keys. The number of each stays
+// when others come and go, but for collisions, which are settled in the order of the keys.
+func gatewayNumbers(keys []string) map[string]int {
+	sorted := slices.Sorted(slices.Values(keys))
 	taken := map[int]bool{0: true}
-	numbers := make(map[netip.Addr]int, len(sorted))
+	numbers := make(map[string]int, len(sorted))
 	for _, via := range slices.Compact(sorted) {
 		h := fnv.New32a()
-		h.Write(via.AsSlice())
+		h.Write([]byte(via))
 		n := int(h.Sum32() % gateways)
 		for taken[n] && len(taken) < gateways {
 			n = (n + 1) % gateways

@@ -77,7 +77,7 @@ type HostRoute struct {
 	To  netip.Prefix
 	Src netip.Addr
 	// NHID is the nexthop or nexthop group that it goes through; 0: it has a next hop of its own,
-	// by Via and Link (of several, the first). Via and Link are not looked at where NHID is set.
+	// by Via and Link (of several, the first). Via, Link and Hops are not looked at where NHID is set.
 	NHID uint32
 	Via  netip.Addr
 	Link int
@@ -85,7 +85,9 @@ type HostRoute struct {
 	Metrics string
 	// Flags of the next hop, of RTNH_F_* only ONLINK.
 	Flags uint32
-	// Special: several next hops, a type of service or an attribute that Op cannot carry.
+	// Hops where there are several.
+	Hops Hops
+	// Special: a type of service or an attribute that Op cannot carry.
 	Special bool
 	// Expires: it has a limited lifetime.
 	Expires bool
@@ -98,6 +100,8 @@ type HostNexthop struct {
 	Link     int
 	Gateway  netip.Addr
 	Hops     []uint32
+	// Weights of the Hops, 1 .. 256; nil: 1 each.
+	Weights []int
 }
 
 // HostNeighbor is one neighbour entry.

@@ -63,6 +63,7 @@ type Op struct {
 	MAC      MAC        // neighbour's
 	ID       uint32     // nexthop or nexthop group
 	Hops     []uint32   // members of a nexthop group
+	Weights  []int      // of the Hops; nil: 1 each
 	Gateway  netip.Addr
 	Src      netip.Addr // preferred source of a route
 	Metric   uint32

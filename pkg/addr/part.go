@@ -30,8 +30,14 @@ func Parts(d Desired, o Observed) []Part {
 	}
 	s.findOutside(o.Addresses)
 	for i := range o.Routes {
-		if r := &o.Routes[i]; r.NHID == 0 {
+		switch r := &o.Routes[i]; {
+		case r.NHID != 0:
+		case r.Hops == "":
 			s.mixed(s.keys[keyOf(*r)], s.links[r.Link])
+		default:
+			for _, hop := range r.hops() {
+				s.mixed(s.keys[keyOf(*r)], s.links[hop.Link])
+			}
 		}
 	}
 	s.findHops(&o)
@@ -111,7 +117,7 @@ func (s *splitter) group(number int, g *Group) {
 	}
 	for _, r := range g.Routes {
 		s.want(number, keyOfRoute(r))
-		for _, ip := range []netip.Addr{r.Via, r.Src} {
+		for _, ip := range append(r.Gateways(), r.Src) {
 			if ip.IsValid() {
 				s.uses[ip] = append(s.uses[ip], number)
 			}
@@ -279,11 +285,16 @@ func (s *splitter) interfaces(parts []Part, at []int, list []HostLink) {
 func (s *splitter) routes(parts []Part, at []int, list []HostRoute) {
 	for i := range list {
 		r := &list[i]
-		numbers := [3]int{s.keys[keyOf(*r)], s.named[r.Src]}
-		if r.NHID == 0 {
-			numbers[2] = s.links[r.Link]
-		} else {
-			numbers[2] = s.hops[r.NHID]
+		numbers := append(make([]int, 0, 3), s.keys[keyOf(*r)], s.named[r.Src])
+		switch {
+		case r.NHID != 0:
+			numbers = append(numbers, s.hops[r.NHID])
+		case r.Hops == "":
+			numbers = append(numbers, s.links[r.Link])
+		default:
+			for _, hop := range r.hops() {
+				numbers = append(numbers, s.links[hop.Link])
+			}
 		}
 		var seen []int
 		for _, number := range numbers {
@@ -347,5 +358,6 @@ func sameMember(m, n Member) bool {
 }
 
 func sameNexthop(m, n HostNexthop) bool {
-	return m.ID == n.ID && m.Protocol == n.Protocol && m.Link == n.Link && m.Gateway == n.Gateway && slices.Equal(m.Hops, n.Hops)
+	return m.ID == n.ID && m.Protocol == n.Protocol && m.Link == n.Link && m.Gateway == n.Gateway && slices.Equal(m.Hops, n.Hops) &&
+		slices.Equal(m.Weights, n.Weights)
 }

@@ -107,6 +107,15 @@ func TestPartsTogether(t *testing.T) {
 			o.Routes = append(o.Routes, HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_BIRD, Link: o.Links[4].Index,
 				To: netip.MustParsePrefix("10.0.0.0/16")})
 		}, []int{0, 2}},
+		{"a route over members of two groups", func(_ *Desired, o *Observed) {
+			hops := HopsOf([]Hop{{Link: o.Links[0].Index, Weight: 1}, {Link: o.Links[2].Index, Weight: 1}})
+			o.Routes = append(o.Routes, HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_BIRD, Link: o.Links[0].Index, Hops: hops,
+				To: netip.MustParsePrefix("10.0.0.0/16")})
+		}, []int{0, 1}},
+		{"a gateway, one of several, that is an address of another group", func(d *Desired, _ *Observed) {
+			via, over := spread([]Hop{{Via: netip.MustParseAddr("10.0.0.200"), Weight: 1}, {Via: d.Groups[1].Addresses[0].Prefix.Addr(), Weight: 1}})
+			d.Groups[0].Routes = []Route{{To: netip.MustParsePrefix("203.0.113.0/24"), Via: via, Hops: over}}
+		}, []int{0, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, o := manyGroups(3, 2)

@@ -204,14 +204,18 @@ func TestGatewayNumbers(t *testing.T) {
 	for i := range 200 {
 		all = append(all, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}))
 	}
-	numbers := gatewayNumbers(all)
+	keys := make([]string, 0, len(all))
+	for _, via := range all {
+		keys = append(keys, gatewayKey(via, ""))
+	}
+	numbers := gatewayNumbers(keys)
 	seen := map[int]bool{0: true}
 	for _, n := range numbers {
 		require.False(t, seen[n], "on link, or taken twice")
 		require.Less(t, n, gateways)
 		seen[n] = true
 	}
-	require.Equal(t, numbers[all[7]], gatewayNumbers(all[7:8])[all[7]], "a number does not depend on who else is there")
+	require.Equal(t, numbers[keys[7]], gatewayNumbers(keys[7:8])[keys[7]], "a number does not depend on who else is there")
 	id := nexthopID(63, 1, gateways-1, idStanding)
 	family, ours := idFamily(id)
 	require.True(t, ours)

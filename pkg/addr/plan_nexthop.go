@@ -18,6 +18,20 @@ type gate struct {
 	src netip.Addr
 	// standing says that its routes have a second one through the standing group.
 	standing bool
+	// parts are the ways by one gateway each that this one spreads over, with their weights; nil: it is
+	// such a way itself.
+	parts   []*gate
+	weights []int
+	// routed: a route goes this way. Else it is only a part of another.
+	routed bool
+}
+
+// each of the ways by one gateway that this one has.
+func (g *gate) each() []*gate {
+	if g.parts == nil {
+		return []*gate{g}
+	}
+	return g.parts
 }
 
 func (g *gate) id(what int) uint32 { return nexthopID(g.group.Slot, g.family, g.number, what) }
@@ -56,6 +70,9 @@ func (p *planner) used() map[uint32]bool {
 // setNexthops makes the device nexthops of all members that the kernel accepts one over, whether
 // they carry traffic now or not: then a failover is one message.
 func (p *planner) setNexthops(g *gate) {
+	if g.parts != nil {
+		return // theirs
+	}
 	for i := range g.group.Members {
 		m := &g.group.Members[i]
 		id := g.id(i)
@@ -72,25 +89,25 @@ func (p *planner) setNexthops(g *gate) {
 
 func (p *planner) setNexthopGroups(g *gate) {
 	primary, standing := g.id(idGroup), g.id(idStanding)
-	if !p.ours(primary) || !p.ours(standing) {
+	if !g.routed || !p.ours(primary) || !p.ours(standing) {
 		return
 	}
-	hops := p.hops(g)
-	if len(hops) == 0 {
+	carriers := p.carriers(g)
+	if len(carriers) == 0 {
 		// Nobody to send by: all stays as it is.
 		g.standing = len(p.m.nexthops[standing].Hops) > 0
 		return
 	}
-	p.setGroup(g, primary, hops, "members that carry outgoing traffic")
-	if len(hops) > 1 {
+	p.setGroup(g, primary, carriers, "members that carry outgoing traffic")
+	if len(carriers) > 1 {
 		return
 	}
-	// The kernel deletes a group of one, and every route through it, with the carrier of that one.
+	// The kernel deletes a group over one member, and every route through it, with the carrier of that one.
 	// A second route of a higher metric lets it fall through by itself until we have seen it.
 	g.standing = len(p.m.nexthops[standing].Hops) > 0 && p.within(g, standing)
-	if next := p.standby(g, hops[0]); next != 0 {
+	if next := p.standby(g, carriers[0]); next >= 0 {
 		g.standing = true
-		p.setGroup(g, standing, []uint32{next}, "what the kernel falls through to when the only member loses its link")
+		p.setGroup(g, standing, []int{next}, "what the kernel falls through to when the only member loses its link")
 	}
 }
 
@@ -105,14 +122,48 @@ func (p *planner) within(g *gate, id uint32) bool {
 	return true
 }
 
-func (p *planner) setGroup(g *gate, id uint32, hops []uint32, why string) {
-	if n := p.m.nexthops[id]; n.Protocol != Protocol || !slices.Equal(n.Hops, hops) {
-		p.do(Op{Kind: SetNexthopGroup, Group: g.group.Slot, ID: id, Hops: hops, Why: why})
+func (p *planner) setGroup(g *gate, id uint32, members []int, why string) {
+	hops, weights := p.hops(g, members)
+	if is := p.m.nexthops[id]; is.Protocol != Protocol || !slices.Equal(is.Hops, hops) || !slices.Equal(is.Weights, weights) {
+		p.do(Op{Kind: SetNexthopGroup, Group: g.group.Slot, ID: id, Hops: hops, Weights: weights, Why: why})
 	}
 }
 
-// hops are the nexthops that carry the traffic of g, none: leave the group as it is.
-func (p *planner) hops(g *gate) []uint32 {
+// hops are the nexthops of g over members, to each gateway over each of them.
+func (p *planner) hops(g *gate, members []int) (ids []uint32, weights []int) {
+	for _, i := range members {
+		if len(ids)+len(g.parts) > resilientBuckets {
+			break // more than there are buckets would get none
+		}
+		for j, part := range g.each() {
+			if !p.over(part, i) {
+				continue
+			}
+			ids = append(ids, part.id(i))
+			if g.parts != nil {
+				weights = append(weights, g.weights[j])
+			}
+		}
+	}
+	return ids, evenly(weights)
+}
+
+// evenly is nil for weights that are all 1, as they are where nobody gives any.
+func evenly(weights []int) []int {
+	if !slices.ContainsFunc(weights, func(w int) bool { return w != 1 }) {
+		return nil
+	}
+	return weights
+}
+
+// over says whether the nexthop of a way by one gateway over member i is there.
+func (p *planner) over(g *gate, i int) bool {
+	n, exists := p.m.nexthops[g.id(i)]
+	return exists && n.Protocol == Protocol && n.Link == g.group.Members[i].Index
+}
+
+// carriers are the members that carry the traffic of g, none: leave the group as it is.
+func (p *planner) carriers(g *gate) []int {
 	members := g.group.Members
 	active := p.able(g, func(i int) bool { return members[i].Active[g.family] })
 	if len(active) == 0 {
@@ -128,11 +179,11 @@ func (p *planner) hops(g *gate) []uint32 {
 	own := filter(active, func(i int) bool { return ownAddress(&members[i], g.family) })
 	if !g.group.Spread {
 		if owner := p.owner(g); slices.Contains(active, owner) {
-			return []uint32{g.id(owner)}
+			return []int{owner}
 		}
 		for _, list := range [][]int{own, active} {
 			if len(list) > 0 {
-				return []uint32{g.id(list[0])}
+				return list[:1]
 			}
 		}
 		return nil
@@ -149,11 +200,7 @@ func (p *planner) hops(g *gate) []uint32 {
 	if len(own) == 0 {
 		own = active
 	}
-	ids := make([]uint32, 0, len(own))
-	for _, i := range own {
-		ids = append(ids, g.id(i))
-	}
-	return ids
+	return own
 }
 
 // able are the members, in file order, that a nexthop exists for and that ok accepts.
@@ -161,8 +208,7 @@ func (p *planner) able(g *gate, ok func(int) bool) []int {
 	var list []int
 	for i := range g.group.Members {
 		m := &g.group.Members[i]
-		n, exists := p.m.nexthops[g.id(i)]
-		if ok(i) && p.sends(m) && exists && n.Protocol == Protocol && n.Link == m.Index {
+		if ok(i) && p.sends(m) && slices.ContainsFunc(g.each(), func(part *gate) bool { return p.over(part, i) }) {
 			list = append(list, i)
 		}
 	}
@@ -179,21 +225,21 @@ func (p *planner) owner(g *gate) int {
 	return -1
 }
 
-// standby is the nexthop of the member to fall through to when that of hop goes: an active one
-// before a standby, in file order; 0 for none.
-func (p *planner) standby(g *gate, hop uint32) uint32 {
+// standby is the member to fall through to when the carrier goes: an active one before a standby, in
+// file order; -1 for none.
+func (p *planner) standby(g *gate, carrier int) int {
 	members := g.group.Members
 	for _, ok := range []func(int) bool{
 		func(i int) bool { return members[i].Active[g.family] },
 		func(i int) bool { return members[i].Usable[g.family] },
 	} {
 		for _, i := range p.able(g, ok) {
-			if g.id(i) != hop {
-				return g.id(i)
+			if i != carrier {
+				return i
 			}
 		}
 	}
-	return 0
+	return -1
 }
 
 // deleteNexthops deletes ours that nothing needs any more: groups first, as a nexthop that goes
@@ -201,7 +247,7 @@ func (p *planner) standby(g *gate, hop uint32) uint32 {
 func (p *planner) deleteNexthops() {
 	keep := make(map[uint32]bool)
 	for _, g := range p.gates {
-		keep[g.id(idGroup)] = true
+		keep[g.id(idGroup)] = g.routed
 		if g.standing {
 			keep[g.id(idStanding)] = true
 		}

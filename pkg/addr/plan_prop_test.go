@@ -122,6 +122,9 @@ func drawWorld(t *rapid.T) *world {
 			r := Route{To: prefix("0.0.0.0/0"), Via: via, Metric: uint32(number(0, 1, "metric"))}
 			if via.Is6() {
 				r.To = prefix("::/0")
+			} else if flip("several gateways") {
+				weight := number(1, 3, "weight")
+				r.Via, r.Hops = spread([]Hop{{Via: via, Weight: 1}, {Via: netip.MustParseAddr("192.0.2.3"), Weight: weight}})
 			}
 			if len(g.Addresses) > 0 && flip("src") {
 				r.Src = rapid.SampledFrom(g.Addresses).Draw(t, "src address").Prefix.Addr()
@@ -173,10 +176,13 @@ func (w *world) drawHost(t *rapid.T, address func(int) netip.Prefix) {
 		if rapid.Bool().Draw(t, "default") {
 			r.To = netip.PrefixFrom(a.Addr(), 0).Masked()
 		}
+		if rapid.Bool().Draw(t, "several hops") {
+			r.Hops = HopsOf([]Hop{{Link: r.Link, Weight: 1}, {Link: rapid.SampledFrom(k.list[1:]).Draw(t, "other link").Index, Weight: 2}})
+		}
 		family := familyOf(a.Addr())
 		group := nexthopID(rapid.IntRange(0, 1).Draw(t, "route slot"), family, 0, idGroup)
 		if _, ok := k.nexthops[group]; ok && rapid.Bool().Draw(t, "ours") {
-			r.Protocol, r.NHID, r.Link = Protocol, group, 0
+			r.Protocol, r.NHID, r.Link, r.Hops = Protocol, group, 0, ""
 			if family == 0 {
 				r.Scope = unix.RT_SCOPE_LINK
 			}

@@ -35,25 +35,13 @@ type wantedRoute struct {
 // wantRoutes derives the routes of a group and the ways that they take. A key that is taken is
 // not taken again: the configured route wins over the derived one, the first group over the next.
 func (p *planner) wantRoutes(g *Group) {
-	var vias [2][]netip.Addr
-	for _, r := range g.Routes {
-		if r.Via.IsValid() {
-			vias[familyOf(r.Via)] = append(vias[familyOf(r.Via)], r.Via)
-		}
-	}
-	numbers := [2]map[netip.Addr]int{gatewayNumbers(vias[0]), gatewayNumbers(vias[1])}
-	gates := make(map[linkIP]*gate)
-	want := func(key routeKey, via, src netip.Addr, metrics, why string) {
+	ways := newWays(g)
+	want := func(key routeKey, via netip.Addr, over Hops, src netip.Addr, metrics, why string) {
 		if p.wanted[key] != nil {
 			return
 		}
-		family := familyOf(key.to.Addr())
-		way := gates[linkIP{family, via}]
-		if way == nil {
-			way = &gate{group: g, family: family, via: via, number: numbers[family][via], src: src}
-			gates[linkIP{family, via}] = way
-			p.gates = append(p.gates, way)
-		}
+		way := ways.gate(familyOf(key.to.Addr()), via, over, src)
+		way.routed = true
 		r := &wantedRoute{gate: way, key: key, src: src, onLink: !via.IsValid(), metrics: metrics, what: idGroup, why: why}
 		p.routes = append(p.routes, *r)
 		p.wanted[key] = r
@@ -61,7 +49,9 @@ func (p *planner) wantRoutes(g *Group) {
 	for _, r := range g.Routes {
 		family := familyOf(r.To.Addr())
 		// A gateway that is an address of this host leads nowhere; the kernel refuses it.
-		if r.Via.IsValid() && (familyOf(r.Via) != family || p.mine(r.Via)) {
+		if slices.ContainsFunc(r.Gateways(), func(via netip.Addr) bool {
+			return via.IsValid() && (familyOf(via) != family || p.mine(via))
+		}) {
 			continue
 		}
 		src, ok := p.source(g, r, family)
@@ -71,7 +61,7 @@ func (p *planner) wantRoutes(g *Group) {
 			if r.Adopted {
 				why = "adopted route"
 			}
-			want(key, r.Via, src, r.Metrics, why)
+			want(key, r.Via, r.Hops, src, r.Metrics, why)
 		} else if _, taken := p.wanted[key]; !taken {
 			p.wanted[key] = nil // no source for it yet: what is there stays
 		}
@@ -81,7 +71,7 @@ func (p *planner) wantRoutes(g *Group) {
 		if a.Prefix.IsSingleIP() || ip.IsLinkLocalUnicast() || !p.present(ip) {
 			continue
 		}
-		want(g.connectedKey(a.Prefix), netip.Addr{}, ip, "", "connected route of the data subnet, from a data address")
+		want(g.connectedKey(a.Prefix), netip.Addr{}, "", ip, "", "connected route of the data subnet, from a data address")
 	}
 	for _, a := range g.Addresses { // no address of the subnet is there now: what is there stays
 		key := g.connectedKey(a.Prefix)
@@ -89,6 +79,7 @@ func (p *planner) wantRoutes(g *Group) {
 			p.wanted[key] = nil
 		}
 	}
+	p.gates = append(p.gates, ways.list...)
 }
 
 func (g *Group) connectedKey(p netip.Prefix) routeKey {
@@ -186,8 +177,11 @@ func (p *planner) replaceable(r HostRoute) bool {
 	if r.Protocol == Protocol {
 		return true
 	}
-	_, member := p.members[r.Link]
-	return (member || p.leaving[r.Link]) && r.NHID == 0 && !r.Special && (r.Protocol == unix.RTPROT_KERNEL || adopts(r.Protocol))
+	stays := func(h Hop) bool {
+		_, member := p.members[h.Link]
+		return !member && !p.leaving[h.Link]
+	}
+	return !slices.ContainsFunc(r.hops(), stays) && r.NHID == 0 && !r.Special && (r.Protocol == unix.RTPROT_KERNEL || Adopts(r.Protocol))
 }
 
 // deleteConnected takes the kernel's connected routes of members away where ours is in place: they

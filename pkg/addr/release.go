@@ -105,6 +105,7 @@ func (s *scope) sysctl(f FoundSysctl) bool {
 // interface is gone has nowhere to come back to.
 func (p *releaser) restoreRoutes() {
 	for _, h := range p.Routes {
+		h = p.standingHops(h)
 		l := p.m.links[h.Link]
 		list := p.m.routes[keyOf(h)]
 		at := p.m.replaced(keyOf(h))
@@ -116,6 +117,23 @@ func (p *releaser) restoreRoutes() {
 		p.do(Op{Kind: RestoreRoute, Link: h.Link, LinkName: l.Name, Prefix: h.To, Src: h.Src, Gateway: h.Via, Metric: h.Metric,
 			Table: h.Table, Protocol: int(h.Protocol), Was: h, Why: "it was there before ours"})
 	}
+}
+
+// standingHops is a route without those of its several next hops whose interface is gone or down: the
+// kernel would refuse it with them.
+func (p *releaser) standingHops(h HostRoute) HostRoute {
+	if h.Hops == "" {
+		return h
+	}
+	list := slices.DeleteFunc(h.hops(), func(hop Hop) bool { return !p.m.links[hop.Link].Up })
+	switch len(list) {
+	case 0:
+	case 1:
+		h.Link, h.Via, h.Flags, h.Hops = list[0].Link, list[0].Via, list[0].Flags, ""
+	default:
+		h.Link, h.Via, h.Flags, h.Hops = list[0].Link, list[0].Via, list[0].Flags, HopsOf(list)
+	}
+	return h
 }
 
 // Undone says whether a release was about a route of others.

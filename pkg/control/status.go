@@ -30,6 +30,10 @@ type Group struct {
 	Addresses                 List[Address]        `json:"addresses"`
 	Routes                    List[Route]          `json:"routes"`
 	ForeignAddresses          List[ForeignAddress] `json:"foreign_addresses"`
+	// ForeignRoutes are the first 100 of those through a member that do not follow the group;
+	// ForeignRouteCount is how many there are.
+	ForeignRoutes     List[ForeignRoute] `json:"foreign_routes"`
+	ForeignRouteCount int                `json:"foreign_route_count"`
 }
 
 // Interface is a member. The fields that Family has too are those of the
@@ -119,4 +123,14 @@ type Route struct {
 type ForeignAddress struct {
 	Address   string `json:"address"`
 	Interface string `json:"interface"`
+}
+
+// ForeignRoute is a route through a member that stays as it is.
+type ForeignRoute struct {
+	To         string       `json:"to"`
+	Via        List[string] `json:"via"`
+	Interfaces List[string] `json:"interfaces"`
+	Table      uint32       `json:"table"`
+	Metric     uint32       `json:"metric"`
+	Why        string       `json:"why"`
 }

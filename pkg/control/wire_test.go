@@ -30,7 +30,7 @@ func TestEmptyJSON(t *testing.T) {
 	}{
 		{Status{}, `{"version":"","heartbeat_age_ns":null,"groups":[],"monitor":[]}`},
 		{Group{}, `{"name":"","state":"","failback":false,"detection_time_ns":0,"achievable_detection_time_ns":null,` +
-			`"interfaces":[],"addresses":[],"routes":[],"foreign_addresses":[]}`},
+			`"interfaces":[],"addresses":[],"routes":[],"foreign_addresses":[],"foreign_routes":[],"foreign_route_count":0}`},
 		{Interface{}, `{"name":"","state":"","active":false,"standby":false,"link":"","probe":"","probe_kind":"","note":"",` +
 			`"attach":"","cause":"","flaps":0,"index":null,"mtu":null,"mac":"","test_addresses":[],"probes_from":{},"targets_from":{},"targets":[],"rtt_p50_ns":null,"rtt_p99_ns":null,` +
 			`"rounds_sent":null,"rounds_missed":null,"families":{}}`},
@@ -106,7 +106,7 @@ func TestWireTypesKeepPromises(t *testing.T) {
 	for _, typ := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[HistoryEntry](), reflect.TypeFor[Event](), reflect.TypeFor[Version]()} {
 		walk(typ)
 	}
-	require.Len(t, seen, 13)
+	require.Len(t, seen, 14)
 }
 
 // The examples of the contract are read without a field left over, and what is

@@ -167,9 +167,11 @@ func parseRoute(b []byte) (r Route, ok bool, err error) {
 		case unix.RTA_VIA:
 			hop.Gateway = via(&a)
 		case unix.RTA_MULTIPATH:
-			if r.Hops, err = parseHops(a.data); err != nil {
+			var special bool
+			if r.Hops, special, err = parseHops(a.data); err != nil {
 				return r, false, err
 			}
+			r.Special = r.Special || special
 		case unix.RTA_ENCAP, unix.RTA_FLOW, unix.RTA_TTL_PROPAGATE:
 			r.Special = true
 		case unix.RTA_PREF:
@@ -209,11 +211,12 @@ func via(a *attrs) netip.Addr {
 	return ip
 }
 
-func parseHops(b []byte) (hops []Hop, err error) {
+// parseHops tells too whether one has something that no field of Hop tells.
+func parseHops(b []byte) (hops []Hop, special bool, err error) {
 	for len(b) >= unix.SizeofRtNexthop {
 		size := int(binary.NativeEndian.Uint16(b))
 		if size < unix.SizeofRtNexthop || size > len(b) {
-			return nil, errTruncated
+			return nil, false, errTruncated
 		}
 		h := Hop{Flags: uint32(b[2]), Weight: int(b[3]) + 1, Link: int(binary.NativeEndian.Uint32(b[4:]))}
 		a := attrs{rest: b[unix.SizeofRtNexthop:size]}
@@ -223,15 +226,17 @@ func parseHops(b []byte) (hops []Hop, err error) {
 				h.Gateway = a.ip()
 			case unix.RTA_VIA:
 				h.Gateway = via(&a)
+			case unix.RTA_ENCAP, unix.RTA_FLOW:
+				special = true
 			}
 		}
 		if a.err != nil {
-			return nil, a.err
+			return nil, false, a.err
 		}
 		hops = append(hops, h)
 		b = b[min(len(b), (size+3)&^3):]
 	}
-	return hops, nil
+	return hops, special, nil
 }
 
 func parseNexthop(b []byte) (n Nexthop, err error) {
@@ -255,6 +260,7 @@ func parseNexthop(b []byte) (n Nexthop, err error) {
 		case unix.NHA_GROUP:
 			for g := a.data; len(g) >= unix.SizeofNexthopGrp; g = g[unix.SizeofNexthopGrp:] {
 				n.Group = append(n.Group, binary.NativeEndian.Uint32(g))
+				n.Weights = append(n.Weights, int(g[4])+1)
 			}
 		}
 	}

@@ -115,7 +115,9 @@ type Nexthop struct {
 	Gateway  netip.Addr
 	Flags    uint32 // RTNH_F_*
 	// Group are the ids of a group's nexthops.
-	Group     []uint32
+	Group []uint32
+	// Weights of those, as many.
+	Weights   []int
 	Resilient bool
 	Blackhole bool
 }

@@ -143,6 +143,6 @@ func sameRoute(a, b Route) bool {
 
 func sameNexthop(a, b Nexthop) bool {
 	return a.ID == b.ID && a.Family == b.Family && a.Protocol == b.Protocol && a.Link == b.Link &&
-		a.Gateway == b.Gateway && a.Flags == b.Flags && slices.Equal(a.Group, b.Group) &&
+		a.Gateway == b.Gateway && a.Flags == b.Flags && slices.Equal(a.Group, b.Group) && slices.Equal(a.Weights, b.Weights) &&
 		a.Resilient == b.Resilient && a.Blackhole == b.Blackhole
 }

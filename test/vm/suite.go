@@ -30,7 +30,7 @@ var suites = []suite{
 	{pkg: "test/scenario", part: "failures", seconds: 400,
 		run: "^(TestSilentFailure|TestCarrierLost|TestVLANMembers|TestVRF)$/^(both_ways|both_ways,_XDP|transmit_only|veth)$"},
 	{pkg: "test/scenario", part: "life", seconds: 400,
-		run: "^(TestEndAndStartAgain|TestOffline|TestReleaseAdopted|TestSecondDaemonIsRefused|TestRoutesWithSeveralNextHops)$/^away"},
+		run: "^(TestEndAndStartAgain|TestOffline|TestReleaseAdopted|TestSecondDaemonIsRefused|TestRoutesOfSeveralHops)$/^away"},
 }
 
 // asked narrows the suites by ONLY, a list of packages or guests, and RUN, in place of what is run of them.
