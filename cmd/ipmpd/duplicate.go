@@ -10,7 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/config"
 	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/pkg/detect"
 	"github.com/ipmpd/ipmpd/pkg/group"
@@ -63,15 +66,18 @@ func newFirstUse() firstUse {
 	return firstUse{checks: make(chan *duplicateCheck, 16), over: make(chan struct{})}
 }
 
-// hold back the addresses that are on no interface of the host: those that are were in use before.
+// hold back the addresses that are on no interface of the host: those that are were in use before, unless
+// the kernel has refused them.
 func (e *engine) hold(u *unit, s *netstate.Snapshot) {
 	u.held = make([]*held, len(u.cfg.Addresses))
 	if !u.cfg.DuplicateCheck {
 		return
 	}
 	here := map[netip.Addr]bool{}
-	for _, a := range s.Addresses {
-		here[a.Prefix.Addr()] = true
+	for i := range s.Addresses {
+		if a := &s.Addresses[i]; a.Flags&unix.IFA_F_DADFAILED == 0 {
+			here[a.Prefix.Addr()] = true
+		}
 	}
 	for _, m := range u.members {
 		for _, p := range m.cfg.Test {
@@ -87,6 +93,29 @@ func (e *engine) hold(u *unit, s *netstate.Snapshot) {
 				e.warnIf(e.objects.DeleteOwner(ip)) // a former run's
 			}
 		}
+	}
+}
+
+// refuse holds addresses back that the kernel has refused where they are in use: somebody has added them
+// anew by hand, and another host has them.
+func (e *engine) refuse(s *netstate.Snapshot) {
+	for i := range s.Addresses {
+		a := &s.Addresses[i]
+		if a.Flags&unix.IFA_F_DADFAILED == 0 {
+			continue
+		}
+		u, m := e.findLink(a.Link)
+		if m == nil || !u.cfg.DuplicateCheck {
+			continue
+		}
+		at := slices.IndexFunc(u.cfg.Addresses, func(x config.Address) bool { return x.Prefix.Addr() == a.Prefix.Addr() })
+		if at < 0 || u.placed()[at] != m.index {
+			continue
+		}
+		u.held[at] = &held{}
+		e.log.Warn("the kernel has refused an address as a duplicate; it is asked for", "group", u.cfg.Name,
+			"interface", m.cfg.Name, "address", a.Prefix)
+		e.publishOwners(u)
 	}
 }
 

@@ -5,6 +5,9 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +99,57 @@ func TestDuplicateIsNotAdded(t *testing.T) {
 	require.NoError(t, d.Start())
 	until(t, l, d, "adopted", func(g lab.GroupStatus) bool { return addressesOf(g) == allInUse })
 	require.Equal(t, "hme1 hme1 ", owners(t, l))
+}
+
+// An address that the kernel has refused is on its interface and answers nobody. It is asked for as any
+// other, at the start and (with SOAK=1) while the daemon runs, and is in use once it is free.
+func TestRefusedByTheKernel(t *testing.T) {
+	l, binary := startLab(t, lab.Options{})
+	data := netip.MustParseAddr("2001:db8::20")
+	ip := func(args ...string) string {
+		out, _ := exec.Command("ip", append([]string{"-n", l.Host.Name, "-6"}, args...)...).CombinedOutput() // refused by whoever was faster
+		return string(out)
+	}
+	refused := func() (bool, error) {
+		switch on := ip("addr", "show", "dev", "hme1", "to", data.String()); {
+		case strings.Contains(on, "dadfailed"):
+			return true, nil
+		case !strings.Contains(on, "tentative"):
+			batch := filepath.Join(t.TempDir(), "batch")
+			require.NoError(t, os.WriteFile(batch, []byte("addr del 2001:db8::20/64 dev hme1\naddr add 2001:db8::20/64 dev hme1\n"), 0o600))
+			ip("-force", "-batch", batch)
+		}
+		return false, nil
+	}
+	require.NoError(t, l.Peer.AddAddr("eth0", taken[1]))
+	l.Require(t, "the kernel to refuse it", 10*time.Second, refused)
+	d := startDaemon(t, l, binary, duplicateConfig(true))
+	const withoutIt = "192.0.2.10/24 up hme0, 192.0.2.20/24 up hme1, 2001:db8::10/64 up hme0, 2001:db8::20/64 down"
+	told := func(n int) func() (bool, error) {
+		return func() (bool, error) { return strings.Count(logOf(t, d), "address-duplicate") == n, nil }
+	}
+	inUse := func() {
+		t.Helper()
+		require.NoError(t, l.Peer.DelAddr("eth0", taken[1]))
+		until(t, l, d, "all in use", func(g lab.GroupStatus) bool { return addressesOf(g) == allInUse })
+		l.Require(t, "the peer reaches it", 10*time.Second, func() (bool, error) { return l.Peer.Reaches(data) })
+		require.NotContains(t, ip("addr", "show", "dev", "hme1"), "dadfailed")
+	}
+	until(t, l, d, "the others in use", func(g lab.GroupStatus) bool { return addressesOf(g) == withoutIt })
+	l.Require(t, "the event", 5*time.Second, told(1))
+	require.Contains(t, ip("addr", "show", "dev", "hme1"), "dadfailed", "it stays where it was found")
+	inUse()
+
+	if os.Getenv("SOAK") == "" {
+		require.NoError(t, d.Stop())
+		return
+	}
+	require.NoError(t, l.Peer.AddAddr("eth0", taken[1]))
+	l.Require(t, "the kernel to refuse it again", 10*time.Second, refused)
+	until(t, l, d, "it is held", func(g lab.GroupStatus) bool { return addressesOf(g) == withoutIt })
+	l.Require(t, "the event", 5*time.Second, told(2))
+	inUse()
+	require.NoError(t, d.Stop())
 }
 
 // A test address that somebody else has is told, and used: detection does not wait.

@@ -28,6 +28,7 @@ func (e *engine) hostChanged() {
 	// A route that was heard of and not listed yet would be adopted too late: ours took its place.
 	e.sync()
 	s = e.watcher.Snapshot()
+	e.refuse(s)
 	e.adopt(s)
 	e.apply()
 	e.prepareAll()

@@ -203,6 +203,13 @@ func (m *model) has(link int, p netip.Prefix) bool {
 	return m.find(link, p) >= 0
 }
 
+// refused says whether the link has the address and the kernel does not use it: its own duplicate
+// detection has found another owner. Nothing but adding it again ends that.
+func (m *model) refused(link int, p netip.Prefix) bool {
+	i := m.find(link, p)
+	return i >= 0 && p.Addr().Is6() && m.addrs[i].Flags&unix.IFA_F_DADFAILED != 0
+}
+
 func (m *model) find(link int, p netip.Prefix) int {
 	if p.Addr().Is4() {
 		if i, ok := m.at[linkPrefix{link, p}]; ok {
@@ -221,7 +228,7 @@ func (m *model) find(link int, p netip.Prefix) int {
 // source says whether a route may prefer ip.
 func (m *model) source(ip netip.Addr) bool {
 	return slices.ContainsFunc(m.byIP[ip], func(i int) bool {
-		return ip.Is4() || m.addrs[i].Flags&unix.IFA_F_TENTATIVE == 0
+		return ip.Is4() || m.addrs[i].Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
 	})
 }
 

@@ -147,7 +147,7 @@ func (m *model) setAddress(op *Op) error {
 		return nil
 	}
 	a := &m.addrs[i]
-	a.Flags, a.Proto, a.Form, a.At = flags|a.Flags&unix.IFA_F_TENTATIVE, Protocol, op.Form, op.At
+	a.Flags, a.Proto, a.Form, a.At = flags|a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED), Protocol, op.Form, op.At
 	m.dropPrefixRoute(*a)
 	return nil
 }

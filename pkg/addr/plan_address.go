@@ -16,7 +16,11 @@ func (p *planner) addAddresses() {
 		g := &p.d.Groups[i]
 		for _, a := range g.Addresses {
 			to := p.data[a.Prefix.Addr()]
-			if to.group == g && to.owner != nil && !p.m.has(to.owner.Index, a.Prefix) {
+			if to.group != g || to.owner == nil {
+				continue
+			}
+			p.clearRefused(g, to.owner, a.Prefix)
+			if !p.m.has(to.owner.Index, a.Prefix) {
 				op := p.address(AddAddress, g, to.owner, a.Prefix, "data address belongs here")
 				op.Form, op.At = p.carried(a.Prefix, to.owner)
 				op.Form.Scope = p.m.scope(to.owner.Index, a.Prefix, op.Form.Scope)
@@ -29,6 +33,7 @@ func (p *planner) addAddresses() {
 		for j := range g.Members {
 			m := &g.Members[j]
 			for _, t := range m.Tests {
+				p.clearRefused(g, m, t)
 				if p.exists(m) && !p.m.has(m.Index, t) {
 					op := p.address(AddAddress, g, m, t, "test address is missing")
 					op.Test = true
@@ -38,6 +43,19 @@ func (p *planner) addAddresses() {
 			}
 		}
 	}
+}
+
+// clearRefused takes an address away that the kernel has refused, to be added again without its question:
+// whether it may be used was asked by others (contract section 3, duplicate-check).
+func (p *planner) clearRefused(g *Group, m *Member, prefix netip.Prefix) {
+	i := p.m.find(m.Index, prefix)
+	if i < 0 || !p.exists(m) || !p.m.refused(m.Index, prefix) {
+		return
+	}
+	a := p.m.addrs[i]
+	op := p.address(DeleteAddress, g, m, a.Prefix, "the kernel has refused it as a duplicate")
+	op.Protocol = int(a.Proto)
+	p.do(op)
 }
 
 func (p *planner) address(kind Kind, g *Group, m *Member, prefix netip.Prefix, why string) Op {

@@ -70,6 +70,19 @@ ip route replace 192.0.2.0/24 nhid 0-v4-standing scope link src 192.0.2.10 metri
 ip addr replace 2001:db8::10/64 dev hme0
 ip route replace 2001:db8::/64 nhid 0-v6-group src 2001:db8::10 metric 128
 ip route del 2001:db8::/64 dev hme0 proto 2 metric 256`},
+		{"IPv6: what the kernel has refused is added again where it is to be in use, and not where it is held", func(d *Desired, k *kernel) {
+			d.Groups[0].Members[0].Tests, d.Groups[0].Members[1].Tests = []netip.Prefix{prefix("2001:db8::11/64")}, nil
+			d.Groups[0].Addresses = []Address{{prefix("2001:db8::10/64"), 0}, {prefix("2001:db8::20/64"), -1}}
+			const failed = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_NOPREFIXROUTE
+			for _, a := range []string{"2001:db8::10/64", "2001:db8::11/64", "2001:db8::20/64"} {
+				k.addForeign("hme0", a, failed, 0)
+			}
+		}, `
+ip addr del 2001:db8::10/64 dev hme0
+ip addr replace 2001:db8::10/64 dev hme0
+ip addr del 2001:db8::11/64 dev hme0
+ip addr replace 2001:db8::11/64 dev hme0 test
+ip route replace 2001:db8::/64 nhid 0-v6-group src 2001:db8::10 metric 128`},
 		{"a test address never becomes the source, whatever the file says", func(d *Desired, k *kernel) {
 			d.Groups[0].Members[1].Tests = nil
 			d.Groups[0].Routes = []Route{{To: prefix("10.0.0.0/8"), Src: netip.MustParseAddr("192.0.2.11")}}

@@ -99,7 +99,7 @@ func (p *planner) mine(ip netip.Addr) bool {
 
 // present says whether a route may prefer ip once the addresses of this plan are added.
 func (p *planner) present(ip netip.Addr) bool {
-	if a, ok := p.data[ip]; ok && a.owner != nil && !p.m.has(a.owner.Index, a.prefix) {
+	if a, ok := p.data[ip]; ok && a.owner != nil && (!p.m.has(a.owner.Index, a.prefix) || p.m.refused(a.owner.Index, a.prefix)) {
 		return true
 	}
 	return p.m.source(ip)
