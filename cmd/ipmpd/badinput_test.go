@@ -192,3 +192,38 @@ func TestSecondDaemon(t *testing.T) {
 	require.Contains(t, string(args), d.Socket)
 	require.NoError(t, d.Stop())
 }
+
+// Commands that ask for what is not there, or for what would do harm, say so in one line and change nothing.
+func TestBadCommands(t *testing.T) {
+	l, binary := startLab(t, lab.Options{})
+	d := startDaemon(t, l, binary, plainConfig)
+	require.NoError(t, d.WaitReady(20*time.Second))
+	until(t, l, d, "address in use", func(g lab.GroupStatus) bool { return addressesOf(g) == "192.0.2.10/24 up hme0" })
+	var before any
+	rest := func() {
+		settled(t, l)
+		before = hostState(t, l)
+	}
+	refused := func(want string, args ...string) {
+		t.Helper()
+		code, stdout, stderr := inHost(t, l, binary, nil, append(args, "--socket", d.Socket, "--state", d.State)...)
+		require.Equal(t, "ipmpd: "+want+"\n", stderr, "%q", args)
+		require.Equal(t, 1, code)
+		require.Empty(t, stdout)
+		require.Equal(t, before, hostState(t, l))
+	}
+	rest()
+	refused(`release: no group "purple"; there are: unrealgrp1`, "release", "purple")
+	refused("offline eth9: eth9 is in no group; see `ipmpd status`", "offline", "eth9")
+	refused("online eth9: eth9 is in no group; see `ipmpd status`", "online", "eth9")
+	_, err := d.Run(t.Context(), "offline", "hme0")
+	require.NoError(t, err)
+	until(t, l, d, "the other one has it", func(g lab.GroupStatus) bool { return addressesOf(g) == "192.0.2.10/24 up hme1" })
+	rest()
+	refused("offline hme1: no other member of the group is usable; repeat with --force to do it all the same", "offline", "hme1")
+	until(t, l, d, "it still has it", func(g lab.GroupStatus) bool { return addressesOf(g) == "192.0.2.10/24 up hme1" })
+	require.NoError(t, d.Stop())
+	rest()
+	refused("no daemon at "+d.Socket+"; start it with `ipmpd run`, or name its socket with --socket", "offline", "hme1")
+	refused(`no group "purple"; there are: unrealgrp1`, "release", "purple")
+}

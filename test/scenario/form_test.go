@@ -5,6 +5,7 @@ package scenario
 import (
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -46,12 +47,14 @@ func (s *scene) form(name string, ip netip.Addr) addressForm {
 func TestAddressesKeepTheirForm(t *testing.T) {
 	later := netip.MustParseAddr("192.0.2.20")
 	second := netip.MustParseAddr("198.18.0.30")
+	short := netip.MustParseAddr("192.0.2.30")
 	c := dual()
-	c.addresses = []netip.Prefix{data4, data6, netip.PrefixFrom(later, 24), netip.PrefixFrom(second, 24)}
+	c.addresses = []netip.Prefix{data4, data6, netip.PrefixFrom(later, 24), netip.PrefixFrom(second, 24), netip.PrefixFrom(short, 24)}
 	c.atHome = "hme0"
 	c.prepare = func(_ *testing.T, s *scene) {
 		s.ip("addr", "add", "192.0.2.10/24", "broadcast", "192.0.2.127", "dev", "hme0", "label", "hme0:web", "valid_lft", "6000", "preferred_lft", "5000")
 		s.ip("addr", "add", "198.18.0.30/24", "dev", "hme0", "scope", "site")
+		s.ip("addr", "add", "192.0.2.30/24", "dev", "hme0", "valid_lft", "3", "preferred_lft", "3")
 		s.ip("addr", "add", "2001:db8::10/64", "dev", "hme0", "nodad", "valid_lft", "6000", "preferred_lft", "5000")
 	}
 	s := stage(t, c)
@@ -77,6 +80,11 @@ func TestAddressesKeepTheirForm(t *testing.T) {
 	check("after a failover", "hme1")
 	s.failsBack()
 	check("after the failback", "hme0")
+	// One whose time is over stays: the file names it.
+	s.wait("the kernel to take one off whose time is over, and it to be back", func() (bool, error) {
+		return strings.Contains(s.ip("-j", "addr", "show", "to", short.String()), `"valid_life_time":4294967295`), nil
+	})
+	s.at("hme0", short)
 	// A lease that is renewed on its way counts from then on.
 	s.ip("addr", "change", "2001:db8::10/64", "dev", "hme0", "valid_lft", "5900", "preferred_lft", "4900")
 	s.run("release")
@@ -85,4 +93,7 @@ func TestAddressesKeepTheirForm(t *testing.T) {
 	for _, ip := range []netip.Addr{lab.Data, lab.Data6, second} {
 		require.Nil(t, s.form("hme0", ip).Protocol, "%s is the administrator's again", ip)
 	}
+	on, err := s.where(short)
+	require.NoError(t, err)
+	require.Empty(t, on, "without ipmpd the kernel had taken it off")
 }
