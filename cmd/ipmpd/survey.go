@@ -89,6 +89,7 @@ func (s *survey) members() []check.Finding {
 					l.Foreign = append(l.Foreign, a.Address)
 				}
 			}
+			l.Uppers = uppersOf(s.snapshot, m.ifindex)
 			d := check.Driver{Member: l.Name, Name: driverOf(l.Name), Attach: string(u.cfg.Attach), TCX: s.kernel.TCX}
 			programs, err := bpf.ForeignOn(m.ifindex, s.pins)
 			if err != nil {
@@ -110,7 +111,7 @@ func (s *survey) members() []check.Finding {
 			}
 		}
 	}
-	found = slices.Concat(check.Drivers(drivers), found, check.Links(links), check.Managers(managers))
+	found = slices.Concat(check.Drivers(drivers), found, check.Links(links), check.Ports(drivers), check.Managers(managers))
 	if !first && len(links) > 0 {
 		found = append(found, check.Finding{Level: check.Note, About: "managers",
 			Text: "not looked at: the files of networkd, NetworkManager and ifupdown speak of another network namespace"})
@@ -160,4 +161,18 @@ func (s *survey) unmoved(ctx context.Context) []check.Finding {
 	}
 	found = append(found, check.Sockets(bound)...)
 	return append(found, check.Processes(s.processes, members)...)
+}
+
+// uppersOf a member are VLANs and the like on it. A veth's parent is its other end.
+func uppersOf(s *netstate.Snapshot, ifindex int) (list []string) {
+	for i := range s.Links {
+		l := &s.Links[i]
+		switch l.Kind {
+		case "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "vxlan", "macsec":
+			if l.Parent == ifindex && l.PeerNetNS == -1 {
+				list = append(list, l.Name+" ("+l.Kind+")")
+			}
+		}
+	}
+	return list
 }

@@ -90,6 +90,8 @@ func TestCheckInALab(t *testing.T) {
 
 	// A foreign address, programs of others, a bound socket, a DHCP client, a value that is in the way.
 	require.NoError(t, l.Host.AddAddr("hme1", "198.51.100.7/24"))
+	inHostRun(t, l, "ip route add 198.51.101.0/24 via 198.51.100.1 dev hme1")
+	inHostRun(t, l, "ip route add default via 198.51.100.1 dev hme1")
 	programOn(t, l, "hme0", "xdp")
 	programOn(t, l, "hme1", "tcx")
 	programOn(t, l, "hme1", "tc")
@@ -112,6 +114,9 @@ func TestCheckInALab(t *testing.T) {
 	require.Equal(t, []any{0, ""}, []any{code, stderr})
 	for _, want := range []string{
 		`note: +hme1 +foreign address 198\.51\.100\.7/24: `,
+		`note: +switch +not seen from here: whether its ports accept `,
+		`note: +routes +198\.51\.101\.0/24 over hme1 stays, by a gateway that the group's addresses do not reach: `,
+		`warning: +routes +default over hme1 stays, by a gateway that the group's addresses do not reach: `,
 		`note: +hme0 +foreign program xdp other_xdp \(program [0-9]+\): `,
 		`note: +hme1 +foreign program tcx ingress other_tcx \(program [0-9]+\), tc egress other_tc \(program [0-9]+\): `,
 		`warning: +sysctl +arp_ignore is set for \{hme0,hme1\}: `,

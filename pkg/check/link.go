@@ -15,6 +15,8 @@ type Link struct {
 	Foreign []string
 	// Programs of others: "tcx ingress cil_from_netdev (program 17)".
 	Programs []string
+	// Uppers are interfaces that were made on it: "hme0.100 (vlan)".
+	Uppers []string
 }
 
 // Links is what is on members that should be known.
@@ -30,6 +32,10 @@ func Links(links []Link) []Finding {
 		if len(l.Foreign) > 0 {
 			found = append(found, note(l.Name, "foreign address %s: it does not move, and is never touched", strings.Join(l.Foreign, ", ")).
 				do("name it under `addresses:` to have it move"))
+		}
+		if len(l.Uppers) > 0 {
+			found = append(found, note(l.Name, "carries %s: what is on them does not move, and a failure of %s is not seen for them", strings.Join(l.Uppers, ", "), l.Name).
+				do("make a group of such interfaces of all members, where their addresses are to move"))
 		}
 		if len(l.Programs) > 0 {
 			found = append(found, note(l.Name, "foreign program %s: it stays, and sees only packets of its own member", strings.Join(l.Programs, ", ")))
