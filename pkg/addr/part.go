@@ -202,6 +202,12 @@ func (s *splitter) parts(d *Desired) (parts []Part, at []int) {
 		p := &parts[at[g]]
 		p.Groups, p.Desired.Groups = append(p.Groups, g), append(p.Desired.Groups, d.Groups[g])
 	}
+	for _, f := range d.Found {
+		if number := s.named[f.Prefix.Addr()]; number != 0 {
+			p := &parts[at[number-1]].Desired
+			p.Found = append(p.Found, f)
+		}
+	}
 	return parts, at
 }
 
@@ -340,7 +346,7 @@ func idSlot(id uint32) (int, bool) {
 func (p *Part) Same(q *Part) bool {
 	a, b := &p.Observed, &q.Observed
 	return slices.EqualFunc(p.Desired.Groups, q.Desired.Groups, func(g, h Group) bool { return g.Same(&h) }) &&
-		slices.Equal(p.Desired.Leaving, q.Desired.Leaving) &&
+		slices.Equal(p.Desired.Leaving, q.Desired.Leaving) && slices.Equal(p.Desired.Found, q.Desired.Found) &&
 		slices.Equal(a.Links, b.Links) && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Routes, b.Routes) &&
 		slices.EqualFunc(a.Nexthops, b.Nexthops, sameNexthop) && slices.Equal(a.Neighbors, b.Neighbors) &&
 		maps.Equal(a.Sysctls, b.Sysctls)
@@ -348,7 +354,7 @@ func (p *Part) Same(q *Part) bool {
 
 // Same says whether two groups are.
 func (g *Group) Same(h *Group) bool {
-	return g.Slot == h.Slot && g.Name == h.Name && g.Spread == h.Spread && g.SpreadL4 == h.SpreadL4 && g.Announce == h.Announce &&
+	return g.Slot == h.Slot && g.Name == h.Name && g.Table == h.Table && g.Spread == h.Spread && g.SpreadL4 == h.SpreadL4 && g.Announce == h.Announce &&
 		slices.EqualFunc(g.Members, h.Members, sameMember) && slices.Equal(g.Addresses, h.Addresses) && slices.Equal(g.Routes, h.Routes)
 }
 

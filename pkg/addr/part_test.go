@@ -125,6 +125,20 @@ func TestPartsTogether(t *testing.T) {
 	}
 }
 
+// TestPartsCarryWhatWasFound: a contingency that is planned of a part takes label and lifetimes along, too.
+func TestPartsCarryWhatWasFound(t *testing.T) {
+	d, o := manyGroups(2, 4)
+	for g := range d.Groups {
+		d.Found = append(d.Found, FoundAddress{Link: d.Groups[g].Members[0].Index, LinkName: d.Groups[g].Members[0].Name,
+			Prefix: d.Groups[g].Addresses[0].Prefix, Form: AddressForm{Label: d.Groups[g].Members[0].Name + ":web"}})
+	}
+	settled := o.With(Plan(d, o))
+	owners := []int{1, 1, 1, 1}
+	whole := messages(Plan(After(d, 1, 0, Both, owners), settled))
+	require.Equal(t, whole, messages(planPart(d, settled, 1, 0, Both, owners)))
+	require.True(t, slices.ContainsFunc(whole, func(op Op) bool { return op.Form.Label == "g1m1:web" }))
+}
+
 // TestPartSame: anything that a plan follows from makes another part of it.
 func TestPartSame(t *testing.T) {
 	part := func(change func(d *Desired, o *Observed)) *Part {
@@ -142,6 +156,10 @@ func TestPartSame(t *testing.T) {
 		"test":   func(d *Desired, _ *Observed) { d.Groups[0].Members[0].Tests = nil },
 		"route": func(d *Desired, _ *Observed) {
 			d.Groups[0].Routes = []Route{{To: netip.MustParsePrefix("203.0.113.0/24")}}
+		},
+		"table": func(d *Desired, _ *Observed) { d.Groups[0].Table = 100 },
+		"found": func(d *Desired, _ *Observed) {
+			d.Found = []FoundAddress{{Link: 10, LinkName: "g0m0", Prefix: d.Groups[0].Addresses[0].Prefix, Form: AddressForm{Label: "g0m0:web"}}}
 		},
 		"rate":      func(d *Desired, _ *Observed) { d.Groups[0].Announce.Rate = 1 },
 		"carrier":   func(_ *Desired, o *Observed) { o.Links[0].Carrier = false },
