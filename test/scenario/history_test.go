@@ -149,7 +149,7 @@ func (h *past) step() {
 		}},
 		{"somebody deletes an address of " + m.Name, func() error { return h.drift("addr del 192.0.2.10/24 dev " + m.Name) }},
 		{"somebody adds an address to " + m.Name, func() error { return h.drift("addr add 192.0.2.10/24 dev " + m.Name) }},
-		{"somebody deletes a route", func() error { return h.drift("route del default") }},
+		{"somebody deletes our route", func() error { return h.drift("route del default proto 157") }},
 		{"somebody flushes our routes", func() error { return h.drift("route flush proto 157") }},
 		{"somebody flushes our nexthops", func() error { return h.drift("nexthop flush proto 157") }},
 	}
