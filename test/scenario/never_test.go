@@ -25,7 +25,7 @@ import (
 func soak(t *testing.T) time.Duration {
 	text := os.Getenv("SOAK")
 	if text == "" {
-		return 2 * time.Second
+		return time.Second
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	require.NoError(t, err, "SOAK is a number of seconds")

@@ -86,7 +86,7 @@ func TestReloadAtRandom(t *testing.T) {
 	}
 	t.Logf("SEED=%d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	steps := 12
+	steps := 8
 	if text := os.Getenv("STEPS"); text != "" {
 		var err error
 		steps, err = strconv.Atoi(text)
