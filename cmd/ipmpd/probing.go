@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -130,21 +131,39 @@ func (e *engine) macOf(u *unit, s *netstate.Snapshot, target netip.Addr) addr.MA
 func (e *engine) rotate(u *unit, family int) (changed bool) {
 	side := &u.side[family]
 	track, _ := e.prober.TrackSnapshot(bpf.TrackNumber(u.slot, family))
-	states := make([]detect.TargetState, len(side.targets))
-	for i, t := range side.targets {
-		states[i].Addr, states[i].Unknown = t, side.macs[t] == (addr.MAC{})
-		if slices.Contains(side.rotating, t) && i < len(side.planned) && side.planned[i] == t {
-			states[i].VoidRun = track.VoidRun[i]
+	states := e.targetStates(u, family, &track)
+	now := monotonic()
+	in := side.rotation.InRotation(now, u.cfg.Misses, track.Interval, states)
+	changed = !slices.Equal(in, side.rotating)
+	for _, t := range side.rotating {
+		if why := side.rotation.Why(t); why != "" && !slices.Contains(in, t) {
+			e.log.Info("a target is set aside", "group", u.cfg.Name, "target", t, "why", why)
 		}
 	}
-	now := monotonic()
-	in := side.rotation.InRotation(now, u.cfg.Misses, states)
-	changed = !slices.Equal(in, side.rotating)
 	side.rotating = in
 	for _, t := range side.rotation.AskAgain(now, u.cfg.Misses, states) {
 		e.resolve(u, t)
 	}
 	return changed
+}
+
+// targetStates of a family, as the prober knows them.
+func (e *engine) targetStates(u *unit, family int, track *probe.TrackSnapshot) []detect.TargetState {
+	side := &u.side[family]
+	var most [bpf.Targets]time.Duration
+	for _, m := range u.members {
+		for i, rtt := range e.prober.TargetRTT(bpf.InstanceNumber(m.number, family)) {
+			most[i] = max(most[i], rtt)
+		}
+	}
+	states := make([]detect.TargetState, len(side.targets))
+	for i, t := range side.targets {
+		states[i].Addr, states[i].Unknown = t, side.macs[t] == (addr.MAC{})
+		if slices.Contains(side.rotating, t) && i < len(side.planned) && side.planned[i] == t {
+			states[i].VoidRun, states[i].RTT = track.VoidRun[i], most[i]
+		}
+	}
+	return states
 }
 
 // resolveAll targets of a group, whose members have got their addresses a moment ago.
@@ -156,10 +175,15 @@ func (e *engine) resolveAll(u *unit) {
 	}
 }
 
+// asks: questions may go out on the member.
+func (m *member) asks() bool {
+	return m.ifindex != 0 && m.settled == m.ifindex && m.link != group.LinkDown && !m.offline
+}
+
 // resolve asks for a target's MAC on every member that can.
 func (e *engine) resolve(u *unit, target netip.Addr) {
 	for _, m := range u.members {
-		if m.ifindex == 0 || m.settled != m.ifindex || m.link == group.LinkDown || m.offline {
+		if !m.asks() {
 			continue
 		}
 		family := 0

@@ -17,8 +17,8 @@ func addrs(list ...string) (out []netip.Addr) {
 	return out
 }
 
-// Contract section 3, targets: where given, only these; default on-link next hops of routes, else up to
-// 5 reachable neighbours.
+// Contract section 3, targets: where given, only these; default on-link next hops of routes, else
+// responders to multicast, else up to 5 reachable neighbours.
 func TestSourceOf(t *testing.T) {
 	subnet := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	hop, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
@@ -26,6 +26,9 @@ func TestSourceOf(t *testing.T) {
 	require.Equal(t, FromRoutes, SourceOf(IPv4, Candidates{NextHops: []netip.Addr{far, hop}, Subnets: subnet}))
 	require.Equal(t, FromNeighbours, SourceOf(IPv4, Candidates{NextHops: []netip.Addr{far}, Neighbours: []netip.Addr{hop}, Subnets: subnet}))
 	require.Equal(t, FromNeighbours, SourceOf(IPv6, Candidates{NextHops: []netip.Addr{hop}, Subnets: subnet}))
+	require.Equal(t, FromMulticast, SourceOf(IPv4, Candidates{Responders: []netip.Addr{hop}, Neighbours: []netip.Addr{hop}, Subnets: subnet}))
+	require.Equal(t, FromRoutes, SourceOf(IPv4, Candidates{NextHops: []netip.Addr{hop}, Responders: []netip.Addr{hop}, Subnets: subnet}))
+	require.Equal(t, FromNeighbours, SourceOf(IPv4, Candidates{Responders: []netip.Addr{far}, Subnets: subnet}))
 }
 
 func TestChooseTargets(t *testing.T) {
@@ -46,6 +49,11 @@ func TestChooseTargets(t *testing.T) {
 		{"never an own address", IPv4, Candidates{
 			NextHops: addrs("192.0.2.1"), Neighbours: addrs("192.0.2.5", "192.0.2.6"), Own: addrs("192.0.2.1", "192.0.2.6")},
 			addrs("192.0.2.5")},
+		{"responders before neighbours", IPv4, Candidates{
+			Responders: addrs("192.0.2.9", "192.0.2.8"), Neighbours: addrs("192.0.2.5")}, addrs("192.0.2.9", "192.0.2.8")},
+		{"next hops replace responders", IPv4, Candidates{
+			NextHops: addrs("192.0.2.1"), Responders: addrs("192.0.2.9")}, addrs("192.0.2.1")},
+		{"a link-local responder is on link", IPv6, Candidates{Responders: addrs("fe80::9%eth0")}, addrs("fe80::9")},
 		{"five neighbours", IPv4, Candidates{
 			Neighbours: addrs("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6")},
 			addrs("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5")},
@@ -92,6 +100,12 @@ func TestRetarget(t *testing.T) {
 			[]netip.Addr{near}, FromConfig},
 		{"the file names none any more", neighbour, hop, FromConfig, true, []netip.Addr{other}, FromNeighbours},
 		{"it is an address of this host now", with(func(c *Candidates) { c.Own = []netip.Addr{hop} }), hop, FromRoutes, true, nil, FromNeighbours},
+		{"a responder goes", neighbour, near, FromMulticast, false, []netip.Addr{other}, FromNeighbours},
+		{"a responder goes in a failure", neighbour, near, FromMulticast, true, []netip.Addr{near, other}, FromMulticast},
+		{"another responds in a failure", with(func(c *Candidates) { c.Responders = []netip.Addr{other} }), near, FromNeighbours, true,
+			[]netip.Addr{near, other}, FromNeighbours},
+		{"somebody responds in a failure in which the route went", with(func(c *Candidates) { c.Responders = []netip.Addr{other} }), hop, FromRoutes, true,
+			[]netip.Addr{hop}, FromRoutes},
 		{"there were none", neighbour, netip.Addr{}, "", true, []netip.Addr{other}, FromNeighbours},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -131,36 +145,4 @@ func TestRoundInterval(t *testing.T) {
 	require.Equal(t, time.Second, RoundInterval(ModeAuto, time.Second, mixed))
 	require.Equal(t, fast, RoundInterval(ModeAuto, fast, mixed[:1]))
 	require.Equal(t, fast, RoundInterval(ModeARP, fast, mixed))
-}
-
-func TestRotation(t *testing.T) {
-	both := addrs("192.0.2.1", "192.0.2.2")
-	states := func(a, b uint32) []TargetState {
-		return []TargetState{{Addr: both[0], VoidRun: a}, {Addr: both[1], VoidRun: b}}
-	}
-	r := &Rotation{}
-	require.Equal(t, both, r.InRotation(0, 3, states(0, 9)))
-	require.Equal(t, both, r.InRotation(1, 3, states(10, 10)), "if none answers it is not the targets")
-	require.Equal(t, both[:1], r.InRotation(2, 3, states(0, 10)))
-	require.Equal(t, both[:1], r.InRotation(3, 3, states(0, 0)), "not asked meanwhile")
-	require.Equal(t, both, r.InRotation(4, 3, states(3, 0)), "the other one may be all there is")
-	require.Equal(t, both[:1], r.InRotation(5, 3, states(0, 0)))
-	require.Equal(t, both, r.InRotation(2+aside, 3, states(0, 0)), "tried again")
-	require.Equal(t, both, r.InRotation(3+aside, 20, states(0, 39)), "at least twice the misses")
-}
-
-// detection.md section 3: target MACs are asked for again after `misses` void rounds and every 30 s.
-func TestAskAgain(t *testing.T) {
-	one := addrs("192.0.2.1")
-	state := func(void uint32) []TargetState { return []TargetState{{Addr: one[0], VoidRun: void}} }
-	r := &Rotation{}
-	require.Equal(t, one, r.AskAgain(0, 3, state(0)))
-	require.Empty(t, r.AskAgain(29_999*ms, 3, state(2)))
-	require.Equal(t, one, r.AskAgain(30_000*ms, 3, state(2)))
-	require.Empty(t, r.AskAgain(30_099*ms, 3, state(3)))
-	require.Equal(t, one, r.AskAgain(30_100*ms, 3, state(3)))
-
-	unknown := []TargetState{{Addr: one[0], Unknown: true}}
-	require.Empty(t, r.AskAgain(31_099*ms, 3, unknown))
-	require.Equal(t, one, r.AskAgain(31_100*ms, 3, unknown))
 }

@@ -90,6 +90,12 @@ func (p *Prober) compileTrack(t *Track, state *trackState, c, old *compiledPlan)
 		for _, j := range changed {
 			in.targetAnswered[j].Store(0)
 			in.targetAcked[j].Store(0)
+			in.targetRTT[j].forget()
+		}
+		for j := range t.Targets {
+			if t.Targets[j].Aside {
+				in.targetRTT[j].forget()
+			}
 		}
 		c.instances[number] = in
 		probed = append(probed, m)

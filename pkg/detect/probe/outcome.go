@@ -31,6 +31,7 @@ type instanceState struct {
 	lastMiss, accepted, refused         atomic.Int64
 	sendError                           atomic.Uint32
 	targetAnswered, targetAcked         [bpf.Targets]atomic.Uint64
+	targetRTT                           [bpf.Targets]smoothed
 
 	// The last 1,000 closed answered rounds.
 	next       uint64 // thread only: closed answered rounds ever

@@ -148,8 +148,10 @@ func (t *compiledTrack) closeRound(n uint32, slot *bpf.Round, now int64) {
 		}
 		m.state.targetAnswered[target].Add(1)
 		if atomic.LoadUint32(&here.Acked) == n {
+			rtt := atomic.LoadUint32(&here.RttNs)
 			m.state.targetAcked[target].Add(1)
-			m.state.acknowledged(atomic.LoadUint32(&here.RttNs), atomic.LoadUint32(&m.shared.Limit))
+			m.state.targetRTT[target].add(rtt)
+			m.state.acknowledged(rtt, atomic.LoadUint32(&m.shared.Limit))
 		} else {
 			m.state.miss(now)
 		}

@@ -249,6 +249,36 @@ func TestVoidRunByTarget(t *testing.T) {
 	require.ElementsMatch(t, []uint32{0, 10}, s.VoidRun[:2])
 }
 
+// RTTs are kept by target: a slow one is told from a member that is slow.
+func TestRTTByTarget(t *testing.T) {
+	l := newLab(t, 2, 3)
+	for i := range 30 {
+		n := l.begin(time.Second, []int{0, 1}, []int{0, 1})
+		if i%3 == 1 {
+			l.track.members[1].shared.Slot[n&bpf.WindowMask].RttNs = 5000
+		}
+		l.closeRounds(l.track)
+	}
+	slow := (nextRound(0) + 1) % 3 // the second round went to it
+	for target := range uint32(3) {
+		rtt := l.TargetRTT(bpf.InstanceNumber(1, 0))[target]
+		if target == slow {
+			require.Greater(t, rtt, 5*time.Microsecond-1)
+		} else {
+			require.InDelta(t, 1000, rtt, 200, "steady: the deviation goes")
+		}
+		require.InDelta(t, 1000, l.TargetRTT(bpf.InstanceNumber(0, 0))[target], 200)
+	}
+	require.Zero(t, l.TargetRTT(bpf.InstanceNumber(1, 0))[3])
+	require.Zero(t, l.TargetRTT(bpf.InstanceNumber(7, 0)))
+
+	plan := testPlan(2, 3)
+	plan.Tracks[0].Targets[slow].Aside = true
+	require.NoError(t, l.Update(plan))
+	require.Zero(t, l.TargetRTT(bpf.InstanceNumber(1, 0))[slow], "forgotten when it is set aside")
+	require.NotZero(t, l.TargetRTT(bpf.InstanceNumber(1, 0))[(slow+1)%3])
+}
+
 // A plan that keeps a track keeps its counts; another target at the same index begins anew.
 func TestUpdateKeepsState(t *testing.T) {
 	l := newLab(t, 2, 2)
