@@ -134,7 +134,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		fast:    &fastPath{tracks: d.objects.Tracks()},
 		applier: d.applier, announcer: addr.NewAnnouncer(d.applier.Sender(), log),
 		watcher: d.watcher, sysctls: d.sysctls, prober: d.prober, questions: d.question,
-		icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
+		censuses: make(chan *census, 2*bpf.Members), icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
 	d.engine.undo = d.engine.journal.Undo()
 	if d.objects.Adopted && len(d.engine.undo.Groups) == 0 {
@@ -237,6 +237,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"carrier", d.loadCarrier},
 		{"announcer", e.announcer.Run},
 		{"duplicates", e.runDuplicates},
+		{"censuses", e.runCensuses},
 		{"prober", d.prober.Run},
 		{"confirm", d.confirm},
 		{"engine", e.run},

@@ -55,6 +55,7 @@ type engine struct {
 	watcher   *netstate.Watcher
 	prober    *probe.Prober
 	questions *probe.Questions
+	censuses  chan *census
 	icmpID    uint16
 
 	// fired is the newest batch that the engine knows of, applied what it last wanted of the host.
@@ -333,6 +334,7 @@ func (e *engine) housekeeping() {
 			for f := range u.side {
 				if u.side[f].used {
 					replan = e.rotate(u, f) || replan
+					replan = e.discover(u, f, now) || replan
 				}
 			}
 		}

@@ -56,7 +56,7 @@ func joinAddrs(list []netip.Addr) string {
 
 // candidates for targets of one family.
 func (u *unit) candidates(family int, s *netstate.Snapshot) detect.Candidates {
-	c := detect.Candidates{Configured: u.cfg.Targets}
+	c := detect.Candidates{Configured: u.cfg.Targets, Responders: u.side[family].discovery.Found()}
 	is := func(a netip.Addr) bool { return a.IsValid() && a.Is4() == (family == 0) }
 	links := map[int]bool{}
 	for _, m := range u.members {

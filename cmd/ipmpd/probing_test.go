@@ -15,7 +15,7 @@ import (
 )
 
 // What a host offers as targets (spec section 3): next hops of its routes through members, a host
-// route to an address by way of itself too, before neighbours; nothing of its own, of the other
+// route to an address by way of itself too, before responders, before neighbours; nothing of its own, of the other
 // family, or beyond another interface.
 func TestCandidates(t *testing.T) {
 	cfg, err := config.Parse("f", []byte("groups:\n  g:\n    interfaces: {hme0: {test: [192.0.2.11/24]}, hme1: }\n    addresses: [192.0.2.10/24]\n"))
@@ -48,6 +48,9 @@ func TestCandidates(t *testing.T) {
 	require.Equal(t, "192.0.2.70 192.0.2.71", choose(0))
 	u.side[0].targets = []netip.Addr{netip.MustParseAddr("192.0.2.71")}
 	require.Equal(t, "192.0.2.71 192.0.2.70", choose(0), "one that is a target stays the first")
+	u.side[0].discovery.Responded(netip.MustParseAddr("192.0.2.60"))
+	require.Equal(t, "192.0.2.60", choose(0), "who responds to multicast, and no neighbours beside")
+	require.True(t, u.side[0].discovery.Drop(func(netip.Addr) bool { return true }))
 
 	route("192.0.2.0/24", 2, "")
 	route("10.0.0.0/8", other, "192.0.2.8")

@@ -49,17 +49,18 @@ type unit struct {
 
 // side is one family of a group.
 type side struct {
-	used     bool // the group has addresses of it
-	adapt    detect.Adapt
-	rotation detect.Rotation
-	targets  []netip.Addr  // chosen
-	from     detect.Source // those
-	rotating []netip.Addr  // of them, those in the rounds
-	planned  []netip.Addr  // the prober's, in the order of the BPF map
-	interval time.Duration // the prober's
-	macs     map[netip.Addr]addr.MAC
-	said     time.Duration // achievable detection time last reported
-	sayAt    int64         // CLOCK_MONOTONIC ns, when it is looked at again
+	used      bool // the group has addresses of it
+	adapt     detect.Adapt
+	rotation  detect.Rotation
+	discovery detect.Discovery
+	targets   []netip.Addr  // chosen
+	from      detect.Source // those
+	rotating  []netip.Addr  // of them, those in the rounds
+	planned   []netip.Addr  // the prober's, in the order of the BPF map
+	interval  time.Duration // the prober's
+	macs      map[netip.Addr]addr.MAC
+	said      time.Duration // achievable detection time last reported
+	sayAt     int64         // CLOCK_MONOTONIC ns, when it is looked at again
 }
 
 // newUnit of a configured group. Members are in file order.

@@ -56,7 +56,7 @@ type Interface struct {
 	MAC           string       `json:"mac"`
 	TestAddresses List[string] `json:"test_addresses"`
 	// ProbesFrom is the source of the probes, TargetsFrom where the targets are from (config, routes,
-	// neighbours); by family, of those that are probed.
+	// multicast, neighbours); by family, of those that are probed.
 	ProbesFrom   Words        `json:"probes_from"`
 	TargetsFrom  Words        `json:"targets_from"`
 	Targets      List[string] `json:"targets"`

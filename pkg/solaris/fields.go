@@ -175,7 +175,7 @@ func (r *row) targetMode() string {
 	switch {
 	case r.family == "":
 		return "disabled"
-	case r.member.TargetsFrom[r.family] == "neighbours":
+	case r.member.TargetsFrom[r.family] == "multicast", r.member.TargetsFrom[r.family] == "neighbours":
 		return "multicast"
 	}
 	return "routes"

@@ -17,6 +17,8 @@
 //
 // A Watch hears what became of each probe, when its round is closed; it never holds the prober up.
 //
-// Update, Watch, Snapshot, TrackSnapshot and RTT may be called by any goroutine, Update by one at a time.
+// A Census asks everybody on a link who is there, for those who have nobody to ask.
+//
+// Update, Watch, Snapshot, TrackSnapshot, RTT and TargetRTT may be called by any goroutine, Update by one at a time.
 // Nothing here decides who is usable: that is package detect.
 package probe
