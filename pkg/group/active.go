@@ -44,6 +44,18 @@ func (g *Group) activate(old [Families]sets, online bool) {
 	}
 }
 
+// isReturn: somebody comes back who had not failed, so that failback has no say.
+func isReturn(ev Event) bool {
+	switch e := ev.(type) {
+	case Online:
+		return true
+	case Suspended:
+		return e.Detail == ""
+	default:
+		return false
+	}
+}
+
 // join decides whether a member that became usable carries data. That the first one after a group
 // failure does, whatever failback says, neverNone sees to.
 func (g *Group) join(f, i int, online bool) {

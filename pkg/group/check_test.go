@@ -50,8 +50,13 @@ func (c *checker) must(ok bool, format string, args ...any) {
 // step applies an event and checks everything.
 func (c *checker) step(ev Event) []Action {
 	actions := c.g.Step(1, ev)
-	if e, ok := ev.(Online); ok {
+	switch e := ev.(type) {
+	case Online:
 		c.returned[e.Member] = true
+	case Suspended:
+		if e.Detail == "" {
+			c.returned[e.Member] = true
+		}
 	}
 	c.moves(actions)
 	c.changes(actions)

@@ -47,6 +47,8 @@ type MemberStart struct {
 	Link   Link
 	// Offline is the operator's mark, which lasts over restarts.
 	Offline bool
+	// Suspended is the Detail of the event of that name; "": it is not.
+	Suspended string
 	// Health that a former run left. Pass on Failed, so that nothing goes back to a member that
 	// is silently dead; leave OK to be proved again.
 	Health [Families]Health

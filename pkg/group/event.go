@@ -40,6 +40,14 @@ type Offline struct {
 // Online puts it back.
 type Online struct{ Member int }
 
+// Suspended takes a member out of service as an operator would, but for a reason that ends by itself:
+// Detail says which. Without one it is back. It is never refused, as the member does harm while it
+// serves; the operator's own mark is another one, and neither touches the other.
+type Suspended struct {
+	Member int
+	Detail string
+}
+
 // GroupFailed: no member has answered, or none has link, for max(3 x detection-time, 2 s). Every
 // member that is not failed is shown failed until it is reported otherwise; nothing moves.
 type GroupFailed struct {
@@ -62,6 +70,7 @@ func (LinkChanged) event()     {}
 func (PresenceChanged) event() {}
 func (Offline) event()         {}
 func (Online) event()          {}
+func (Suspended) event()       {}
 func (GroupFailed) event()     {}
 func (GroupRepaired) event()   {}
 func (ProbingChanged) event()  {}

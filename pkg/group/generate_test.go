@@ -17,6 +17,7 @@ var (
 	genFamily = rapid.SampledFrom([]Family{IPv4, IPv6, Both})
 	genHealth = rapid.SampledFrom([]Health{Unknown, OK, OK, Failed, Failed})
 	genCause  = rapid.SampledFrom([]Cause{CauseProbe, CauseProbe, CauseLink})
+	genTwin   = rapid.SampledFrom([]string{"", "", "twin", "other"})
 	genLink   = rapid.SampledFrom([]Link{LinkUp, LinkUp, LinkUp, LinkDown, LinkUnknown})
 )
 
@@ -59,11 +60,12 @@ func genStart(t *rapid.T, cfg Config) Start {
 	}
 	for range rapid.IntRange(0, len(cfg.Members)).Draw(t, "known") {
 		s.Members = append(s.Members, MemberStart{
-			Exists:   rapid.IntRange(0, 4).Draw(t, "exists") > 0,
-			Link:     genLink.Draw(t, "link"),
-			Offline:  rapid.IntRange(0, 4).Draw(t, "offline") == 0,
-			Health:   [2]Health{genHealth.Draw(t, "4"), genHealth.Draw(t, "6")},
-			Inactive: genBools.Draw(t, "inactive"),
+			Exists:    rapid.IntRange(0, 4).Draw(t, "exists") > 0,
+			Link:      genLink.Draw(t, "link"),
+			Offline:   rapid.IntRange(0, 4).Draw(t, "offline") == 0,
+			Suspended: genTwin.Draw(t, "suspended"),
+			Health:    [2]Health{genHealth.Draw(t, "4"), genHealth.Draw(t, "6")},
+			Inactive:  genBools.Draw(t, "inactive"),
 		})
 	}
 	for range rapid.IntRange(0, len(cfg.Addresses)).Draw(t, "owners") {
@@ -78,7 +80,7 @@ func genEvent(t *rapid.T, n int) Event {
 	if rapid.IntRange(0, 30).Draw(t, "stray") == 0 {
 		m = rapid.SampledFrom([]int{-1, n, 31, 32, 64, 1 << 40}).Draw(t, "nobody")
 	}
-	switch rapid.IntRange(0, 13).Draw(t, "kind") {
+	switch rapid.IntRange(0, 14).Draw(t, "kind") {
 	case 0, 1, 2, 3:
 		return HealthChanged{m, genFamily.Draw(t, "family"), genHealth.Draw(t, "health"), genCause.Draw(t, "cause"), "detail"}
 	case 4, 5, 6:
@@ -93,6 +95,8 @@ func genEvent(t *rapid.T, n int) Event {
 		return ProbingChanged{m, genBools.Draw(t, "probed")}
 	case 12:
 		return GroupFailed{genCause.Draw(t, "cause"), "silent"}
+	case 13:
+		return Suspended{m, genTwin.Draw(t, "why")}
 	default:
 		return rapid.SampledFrom([]Event{GroupRepaired{}, nil, HealthChanged{m, 7, 9, 9, ""}}).Draw(t, "odd")
 	}
@@ -102,7 +106,7 @@ func genEvent(t *rapid.T, n int) Event {
 func everythingGood(n int) []Event {
 	var events []Event
 	for i := range n {
-		events = append(events, PresenceChanged{i, true}, LinkChanged{i, LinkUp, ""}, Online{i},
+		events = append(events, PresenceChanged{i, true}, LinkChanged{i, LinkUp, ""}, Online{i}, Suspended{Member: i},
 			HealthChanged{Member: i, Family: Both, Health: OK})
 	}
 	return events

@@ -88,7 +88,7 @@ func New(cfg Config, now time.Duration, start Start) (*Group, []Action) {
 // another configuration: verdicts, their reasons, and that a repaired member is inactive.
 func (g *Group) Carry(i int) MemberStart {
 	m := g.members[i]
-	return MemberStart{Exists: m.exists, Link: m.link, Offline: m.offline, Inactive: m.inactive, known: &m}
+	return MemberStart{Exists: m.exists, Link: m.link, Offline: m.offline, Suspended: m.suspended, Inactive: m.inactive, known: &m}
 }
 
 // Step applies one event that happened at now and says what is to be done about it.
@@ -108,8 +108,7 @@ func (g *Group) Step(now time.Duration, ev Event) []Action {
 func (g *Group) settle(ev Event) []Move {
 	old := g.set
 	g.judge()
-	_, online := ev.(Online)
-	g.activate(old, online)
+	g.activate(old, isReturn(ev))
 	moves := g.place()
 	g.state = g.groupState()
 	return moves

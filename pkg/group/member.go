@@ -11,8 +11,10 @@ type member struct {
 	link    Link
 	detail  string // of the link's loss
 	offline bool
-	probed  [Families]bool
-	verdict [Families]verdict
+	// suspended: why it is out of service though the operator did not say so; "": it is not.
+	suspended string
+	probed    [Families]bool
+	verdict   [Families]verdict
 
 	// remembered
 	inactive [Families]bool // INACTIVE of spec 5.4; only a usable member is
@@ -50,9 +52,10 @@ type reason struct {
 func (m *member) adopt(s MemberStart) {
 	if s.known != nil {
 		*m = *s.known
+		m.suspended = s.Suspended
 		return
 	}
-	m.exists, m.link, m.offline = s.Exists, s.Link, s.Offline
+	m.exists, m.link, m.offline, m.suspended = s.Exists, s.Link, s.Offline, s.Suspended
 	for f, h := range s.Health {
 		m.verdict[f].health = h
 		if h == Failed {
@@ -69,6 +72,9 @@ func (m *member) source(f int) int {
 	return f
 }
 
+// out of service, though it exists.
+func (m *member) out() bool { return m.offline || m.suspended != "" }
+
 // judge says what a family is. Missing goes before offline, offline before failed.
 func (m *member) judge(f int) (State, reason) {
 	own, other := m.verdict[m.source(f)], m.verdict[1-m.source(f)]
@@ -77,6 +83,8 @@ func (m *member) judge(f int) (State, reason) {
 		return StateMissing, reason{cause: CauseMissing}
 	case m.offline:
 		return StateOffline, reason{cause: CauseAdmin}
+	case m.suspended != "":
+		return StateOffline, reason{CauseMAC, m.suspended}
 	case m.link == LinkDown:
 		return StateFailed, reason{CauseLink, m.detail}
 	case own.health == Failed:
@@ -153,6 +161,8 @@ func (g *Group) apply(ev Event) bool {
 		return g.valid(e.Member) && g.members[e.Member].mark(true)
 	case Online:
 		return g.valid(e.Member) && g.members[e.Member].mark(false)
+	case Suspended:
+		return g.valid(e.Member) && g.members[e.Member].suspend(e.Detail)
 	case ProbingChanged:
 		return g.valid(e.Member) && g.members[e.Member].probing(e.Probed)
 	default:
@@ -221,6 +231,17 @@ func (m *member) mark(offline bool) bool {
 	return true
 }
 
+func (m *member) suspend(why string) bool {
+	if m.suspended == why {
+		return false
+	}
+	m.suspended = why
+	if !m.offline {
+		m.returning = why == ""
+	}
+	return true
+}
+
 // probing: a family that gets probes starts from what it followed so far. A failure that it only
 // followed is blank: it ends with the other family's, if no verdict of its own comes first.
 func (m *member) probing(probed [Families]bool) bool {
@@ -262,7 +283,7 @@ func (g *Group) forgetOffline() {
 	for i := range g.members {
 		m := &g.members[i]
 		for f := range m.verdict {
-			if m.offline && m.verdict[f].group {
+			if m.out() && m.verdict[f].group {
 				m.verdict[f] = verdict{}
 			}
 		}

@@ -104,7 +104,7 @@ func (g *Group) startPlaces() []Move {
 	return moves
 }
 
-func (g *Group) serves(i int) bool { return g.members[i].exists && !g.members[i].offline }
+func (g *Group) serves(i int) bool { return g.members[i].exists && !g.members[i].out() }
 
 // firstThat can: the home, else the first in file order; -1: none.
 func (g *Group) firstThat(home int, can func(int) bool) int {

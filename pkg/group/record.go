@@ -35,7 +35,7 @@ func (g *Group) report(now time.Duration, ev Event, old snapshot, moves []Move) 
 	if g.state != old.state {
 		actions = append(actions, GroupChanged{old.state, g.state})
 	}
-	for _, r := range g.records(ev, old.set, moves) {
+	for _, r := range g.records(ev, old, moves) {
 		actions = append(actions, r)
 	}
 	return actions
@@ -76,7 +76,7 @@ func (m *member) change(i int, f Family, old [Families]State) MemberChanged {
 }
 
 // records are the history entries of one step (contract section 4). Each move is in one of them.
-func (g *Group) records(ev Event, old [Families]sets, moves []Move) []Record {
+func (g *Group) records(ev Event, old snapshot, moves []Move) []Record {
 	subject := subjectOf(ev)
 	var entries []Record
 	switch ev.(type) {
@@ -84,6 +84,8 @@ func (g *Group) records(ev Event, old [Families]sets, moves []Move) []Record {
 		entries = append(entries, Record{Kind: KindOffline, Member: subject, Family: Both, Cause: CauseAdmin})
 	case Online:
 		entries = append(entries, Record{Kind: KindOnline, Member: subject, Family: Both, Cause: CauseAdmin})
+	case Suspended:
+		entries = append(entries, g.suspension(subject, old.members[subject])...)
 	case GroupFailed:
 		entries = append(entries, Record{Kind: KindGroupFailure, Member: -1, Family: Both,
 			Cause: g.failureCause, Detail: g.failureDetail})
@@ -92,9 +94,21 @@ func (g *Group) records(ev Event, old [Families]sets, moves []Move) []Record {
 		entries = append(entries, g.groupRepair(subject))
 	}
 	for i := range g.members {
-		entries = append(entries, g.memberRecords(i, old)...)
+		entries = append(entries, g.memberRecords(i, old.set)...)
 	}
 	return g.attribute(ev, entries, moves)
+}
+
+// suspension begins or ends; not of a member that is missing, or offline by the operator's word too.
+func (g *Group) suspension(i int, old [Families]State) []Record {
+	m := &g.members[i]
+	switch was, is := old[IPv4] == StateOffline, m.state[IPv4] == StateOffline; {
+	case is && !was:
+		return []Record{{Kind: KindOffline, Member: i, Family: Both, Cause: CauseMAC, Detail: m.suspended}}
+	case was && !is:
+		return []Record{{Kind: KindOnline, Member: i, Family: Both, Cause: CauseMAC}}
+	}
+	return nil
 }
 
 // groupRepair ends the group failure; the event is about the first member that is usable. Members
@@ -112,7 +126,7 @@ func (g *Group) memberRecords(i int, old [Families]sets) []Record {
 	var failed, repaired []int
 	for f, state := range m.state {
 		switch {
-		case !m.recorded[f] && !m.offline && (state.broken() || old[f].usable&bit(i)&^g.set[f].usable != 0):
+		case !m.recorded[f] && !m.out() && (state.broken() || old[f].usable&bit(i)&^g.set[f].usable != 0):
 			m.recorded[f], m.lastWhy[f] = true, m.why[f]
 			if !state.broken() {
 				m.lastWhy[f].cause = CauseLink // no verdict, and now not known to have link
@@ -204,6 +218,8 @@ func subjectOf(ev Event) int {
 	case Offline:
 		return e.Member
 	case Online:
+		return e.Member
+	case Suspended:
 		return e.Member
 	case ProbingChanged:
 		return e.Member

@@ -86,9 +86,10 @@ const (
 	CauseLink
 	CauseAdmin
 	CauseMissing
+	CauseMAC
 )
 
-func (c Cause) String() string { return name(int(c), "", "probe", "link", "admin", "missing") }
+func (c Cause) String() string { return name(int(c), "", "probe", "link", "admin", "missing", "mac") }
 
 // Kind of a history entry (contract section 4).
 type Kind uint8

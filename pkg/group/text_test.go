@@ -13,7 +13,7 @@ import (
 )
 
 // The language of the tables. A group is "A B S+ a1@A x1@A nofailback": members (+ standby, 4 only
-// IPv4 is probed, 0 nothing is, - does not exist, / no link, ! offline), addresses a1 (IPv4) or x1
+// IPv4 is probed, 0 nothing is, - does not exist, / no link, ! offline, ~ suspended), addresses a1 (IPv4) or x1
 // (IPv6) with their home, and where a former run left one (a1@A=B).
 type script struct {
 	t     *testing.T
@@ -51,6 +51,8 @@ func newScript(t *testing.T, text string) (*script, []Action) {
 					ms.Link = LinkUnknown
 				case '!':
 					ms.Offline = true
+				case '~':
+					ms.Suspended = "twin"
 				case 'f':
 					ms.Health = [2]Health{Failed, Failed}
 				case 'i':
@@ -92,7 +94,7 @@ func (s *script) member(name string) int {
 }
 
 // event reads "A failed link carrier", "A.4 failed probe tx-path", "A ok", "A link down", "A gone",
-// "A back", "A offline", "A force", "A online", "A probing 4", "group failed link", "group repaired".
+// "A back", "A offline", "A force", "A online", "A suspended twin", "A resumed", "A probing 4", "group failed link", "group repaired".
 func (s *script) event(text string) Event {
 	w := append(strings.Fields(text), "", "", "")
 	if w[0] == "group" {
@@ -119,6 +121,8 @@ func (s *script) event(text string) Event {
 		return Offline{m, w[1] == "force"}
 	case "online":
 		return Online{m}
+	case "suspended", "resumed":
+		return Suspended{m, w[2]}
 	case "probing":
 		return ProbingChanged{m, [2]bool{strings.Contains(w[2], "4"), strings.Contains(w[2], "6")}}
 	}
@@ -127,7 +131,7 @@ func (s *script) event(text string) Event {
 }
 
 func cause(s string) Cause {
-	for c := CauseNone; c <= CauseMissing; c++ {
+	for c := CauseNone; c <= CauseMAC; c++ {
 		if c.String() == s {
 			return c
 		}
