@@ -18,8 +18,10 @@ const (
 	// buckets of a resilient nexthop group. It cannot be changed on a living group, so it is one
 	// number for all of them: four for each of 32 members.
 	resilientBuckets = 128
-	// A flow keeps its member until it was silent for this long, in USER_HZ (1/100 s).
-	resilientIdle = 10 * 100
+	// When a member is back, buckets go to it whose flows were silent for this long, in USER_HZ (1/100 s),
+	// or that have none; where these are not enough, after resilientUnbalanced others too. No other moves.
+	resilientIdle       = 1 * 100
+	resilientUnbalanced = 3 * 100
 )
 
 // Encode appends the rtnetlink messages of op, one or a few, to buf. Sysctls and multicast memberships are not
@@ -214,6 +216,7 @@ func (m *message) nexthopGroup(op *Op) error {
 	at = m.nest(nhaResGroup | nlaNested)
 	m.attr16(nhaResBuckets, resilientBuckets)
 	m.attr32(nhaResIdleTimer, resilientIdle)
+	m.attr32(nhaResUnbalanced, resilientUnbalanced)
 	m.unnest(at)
 	m.end()
 	return nil

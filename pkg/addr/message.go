@@ -11,14 +11,15 @@ import (
 
 // UAPI constants that golang.org/x/sys/unix does not carry.
 const (
-	nhaResGroup     = 12 // NHA_RES_GROUP
-	nhaResBuckets   = 1  // NHA_RES_GROUP_BUCKETS, u16
-	nhaResIdleTimer = 2  // NHA_RES_GROUP_IDLE_TIMER, u32 in USER_HZ
-	nhGroupRes      = 1  // NEXTHOP_GRP_TYPE_RES
-	ifaProto        = 11 // IFA_PROTO, u8, Linux 5.18
-	ndaProtocol     = 12 // NDA_PROTOCOL, u8
-	rtaNHID         = 30 // RTA_NH_ID, u32
-	nlaNested       = 0x8000
+	nhaResGroup      = 12 // NHA_RES_GROUP
+	nhaResBuckets    = 1  // NHA_RES_GROUP_BUCKETS, u16
+	nhaResIdleTimer  = 2  // NHA_RES_GROUP_IDLE_TIMER, u32 in USER_HZ
+	nhaResUnbalanced = 3  // NHA_RES_GROUP_UNBALANCED_TIMER, u32 in USER_HZ
+	nhGroupRes       = 1  // NEXTHOP_GRP_TYPE_RES
+	ifaProto         = 11 // IFA_PROTO, u8, Linux 5.18
+	ndaProtocol      = 12 // NDA_PROTOCOL, u8
+	rtaNHID          = 30 // RTA_NH_ID, u32
+	nlaNested        = 0x8000
 )
 
 // message appends rtnetlink messages to a buffer. vishvananda/netlink knows no nexthop objects
