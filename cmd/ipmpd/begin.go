@@ -42,6 +42,7 @@ func (e *engine) begin(cfg *config.Config) {
 			e.publishTests(m)
 			e.carriers[m.number].Store(upness(m.link == group.LinkUp))
 		}
+		e.findTwins(u)
 		e.retarget(u, s)
 		e.hold(u, s)
 		u.state, _ = group.New(u.groupConfig(), time.Duration(monotonic()), u.start(s))
@@ -92,7 +93,7 @@ func (u *unit) start(s *netstate.Snapshot) group.Start {
 	var st group.Start
 	on := map[int]int{}
 	for _, m := range u.members {
-		ms := group.MemberStart{Exists: m.ifindex != 0, Link: m.link, Offline: m.offline}
+		ms := group.MemberStart{Exists: m.ifindex != 0, Link: m.link, Offline: m.offline, Suspended: m.twin}
 		for f, probed := range u.probed(m) {
 			if probed && m.leftFailed[f] {
 				ms.Health[f] = group.Failed

@@ -75,6 +75,7 @@ type engine struct {
 	unhurriedAt int64 // CLOCK_MONOTONIC ns
 	retry       time.Duration
 	onlines     []*pendingOnline
+	wirings     uint64 // members that have come on the wire so far
 	firstUse    firstUse
 
 	// formerTried: not all could be put back of former groups; it is tried again at the next reload or
@@ -287,6 +288,9 @@ func (e *engine) linkChanged(n *linkNews) {
 	}
 	u.askUntil = n.at + askFor.Nanoseconds()
 	m.link, m.linkAt = link, n.at
+	if n.up {
+		e.compareMACs(u) // before it is usable
+	}
 	found := u.tracker.Link(n.at, m.number, n.up)
 	how := &origin{from: n.at, verdict: n.at, fired: n.fired}
 	if n.up {
@@ -299,6 +303,9 @@ func (e *engine) linkChanged(n *linkNews) {
 	e.step(u, group.LinkChanged{Member: m.index, Link: link, Detail: detect.DetailCarrier}, how)
 	if n.up && u.state.Usable(group.Both)&(1<<m.index) == 0 {
 		e.tellMember(u, m, group.Both.String(), "link is up")
+	}
+	if !n.up {
+		e.compareMACs(u)
 	}
 }
 

@@ -40,6 +40,7 @@ func (e *engine) hostChanged() {
 
 // lookAt the members of a group; it returns whether the prober's plan is another.
 func (e *engine) lookAt(u *unit, s *netstate.Snapshot) (changed bool) {
+	var others []*member // with another MAC
 	for _, m := range u.members {
 		was, mac := m.ifindex, m.mac
 		if !m.look(s) {
@@ -49,7 +50,7 @@ func (e *engine) lookAt(u *unit, s *netstate.Snapshot) (changed bool) {
 		if was == m.ifindex {
 			e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
 			if mac != m.mac {
-				e.announceAnew(u, m)
+				others = append(others, m)
 			}
 			continue
 		}
@@ -58,6 +59,14 @@ func (e *engine) lookAt(u *unit, s *netstate.Snapshot) (changed bool) {
 			e.log.Warn("renamed; it is the member that the file names no more", "interface", m.cfg.Name, "is", l.Name)
 		}
 		e.replaceMember(u, m, was)
+	}
+	if changed {
+		e.compareMACs(u)
+	}
+	for _, m := range others {
+		if m.twin == "" {
+			e.announceAnew(u, m)
+		}
 	}
 	return changed
 }
@@ -91,6 +100,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 	e.noteGroups()
 	e.attach(u, m)
 	e.step(u, group.PresenceChanged{Member: m.index, Exists: true}, nil)
+	e.compareMACs(u)
 	e.step(u, group.LinkChanged{Member: m.index, Link: m.link}, nil)
 	u.askUntil = monotonic() + askFor.Nanoseconds()
 }

@@ -29,7 +29,7 @@ func (e *engine) noteFailed() {
 			is := failedMember{Interface: m.cfg.Name, Index: m.ifindex}
 			for f := range bpf.Families {
 				usable := u.state.Usable(group.Family(f))
-				is.Families[f] = usable != 0 && usable&(1<<m.index) == 0 && !m.offline && m.ifindex != 0
+				is.Families[f] = usable != 0 && usable&(1<<m.index) == 0 && !m.out() && m.ifindex != 0
 			}
 			if is.Families != [bpf.Families]bool{} {
 				list = append(list, is)

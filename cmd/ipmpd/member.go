@@ -44,6 +44,11 @@ type member struct {
 	looked     attachmentLook
 
 	offline bool
+	// twin is the text for a member that is out of service because another one has its MAC; "": it is not.
+	twin string
+	// wired orders members by when they came on the wire with the MAC wiredAs; 0: it is not on it.
+	wired   uint64
+	wiredAs addr.MAC
 	kind    [bpf.Families]detect.Kind
 	flaps   uint64
 	// published is what the words say of it, as far as the engine knows: a verdict that has not

@@ -131,6 +131,8 @@ func (a *mpadm) command(ctx context.Context, verb string, m *control.Interface, 
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
 		return "", fmt.Errorf("%s: %s; see `ipmpstat -i`", cannot, unknown)
+	case errors.As(err, &refused) && refused.Status == http.StatusLocked:
+		return "", fmt.Errorf("%s: hardware address not unique in group; give it one of its own: `ip link set %s address ...`", cannot, a.name)
 	case errors.As(err, &refused) && refused.Status == http.StatusConflict && verb == "offline":
 		return "", fmt.Errorf("%s: no other functioning interface in the group; `ipmpd offline %s --force` does it all the same", cannot, a.name)
 	case err != nil:

@@ -24,6 +24,8 @@ type pendingOnline struct {
 	since int64 // CLOCK_MONOTONIC ns
 	until time.Time
 	done  []chan error
+	// resumes: its MAC is unique again; the operator had nothing to do with it.
+	resumes bool
 }
 
 // command carries out an operator's word.
@@ -58,9 +60,11 @@ func (e *engine) offline(u *unit, m *member, force bool) error {
 	if errors.As(err, &no) {
 		return control.Refused(no.reason, "repeat with --force to do it all the same")
 	}
-	m.offline = true
+	m.offline, m.twin = true, ""
+	e.step(u, group.Suspended{Member: m.index}, nil) // the operator's word is the reason now
 	e.journal.SetOffline(m.cfg.Name, true)
 	e.updateProbing()
+	e.compareMACs(u)
 	return nil
 }
 
@@ -69,6 +73,10 @@ func (e *engine) offline(u *unit, m *member, force bool) error {
 func (e *engine) online(u *unit, m *member, done chan error) {
 	if i := e.pendingOf(m); i >= 0 {
 		e.onlines[i].done = append(e.onlines[i].done, done)
+		return
+	}
+	if why := e.doubledBy(u, m); why != "" && m.out() {
+		done <- refuseTwin(m, why)
 		return
 	}
 	if !m.offline {
@@ -85,11 +93,17 @@ func (e *engine) online(u *unit, m *member, done chan error) {
 // that have had their time.
 func (e *engine) finishOnlines() {
 	e.onlines = slices.DeleteFunc(e.onlines, func(p *pendingOnline) bool {
-		if !e.proved(p) && time.Now().Before(p.until) {
+		alone := p.resumes && p.u.state.Usable(group.Both) == 0
+		if !alone && !e.proved(p) && time.Now().Before(p.until) {
 			return false
 		}
-		err := e.step(p.u, group.Online{Member: p.m.index}, nil)
-		e.journal.SetOffline(p.m.cfg.Name, false)
+		var err error
+		if p.resumes {
+			err = e.step(p.u, group.Suspended{Member: p.m.index}, nil)
+		} else {
+			err = e.step(p.u, group.Online{Member: p.m.index}, nil)
+			e.journal.SetOffline(p.m.cfg.Name, false)
+		}
 		for _, done := range p.done {
 			done <- err
 		}
@@ -118,13 +132,19 @@ func (e *engine) pendingOf(m *member) int {
 // cancelOnline: the operator has thought better of it.
 func (e *engine) cancelOnline(m *member) {
 	if i := e.pendingOf(m); i >= 0 {
-		for _, done := range e.onlines[i].done {
-			done <- control.Refused(m.cfg.Name+" was taken offline again", "")
-		}
-		e.onlines = slices.Delete(e.onlines, i, i+1)
-		m.offline = true
+		e.endOnline(i, control.Refused(m.cfg.Name+" was taken offline again", ""))
 		e.updateProbing()
 	}
+}
+
+// endOnline without success; the operator's mark, where there was one, stands again.
+func (e *engine) endOnline(at int, why error) {
+	p := e.onlines[at]
+	for _, done := range p.done {
+		done <- why
+	}
+	e.onlines = slices.Delete(e.onlines, at, at+1)
+	p.m.offline = !p.resumes
 }
 
 // adapt lengthens the rounds where the prober cannot hold them, and says what can be achieved; it

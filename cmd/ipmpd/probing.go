@@ -177,7 +177,7 @@ func (e *engine) resolveAll(u *unit) {
 
 // asks: questions may go out on the member.
 func (m *member) asks() bool {
-	return m.ifindex != 0 && m.settled == m.ifindex && m.link != group.LinkDown && !m.offline
+	return m.ifindex != 0 && m.settled == m.ifindex && m.link != group.LinkDown && !m.out()
 }
 
 // resolve asks for a target's MAC on every member that can.
@@ -232,8 +232,8 @@ func (u *unit) track(family int, icmpID uint16) probe.Track {
 			Name: m.cfg.Name, Number: m.number, Bit: m.bit, Ifindex: m.ifindex, MAC: m.mac,
 			Source: m.test(family), ICMPID: icmpID + uint16(m.number),
 		}
-		// An interface that is missing or offline is in the track, so that its bit is known.
-		if m.ifindex != 0 && !m.offline && !m.waits {
+		// An interface that is missing or out of service is in the track, so that its bit is known.
+		if m.ifindex != 0 && !m.out() && !m.waits {
 			kinds = append(kinds, m.kind[family])
 			pm.Kind = kernelKind(m.kind[family])
 		}
@@ -319,7 +319,7 @@ func (u *unit) asked(m *member, family int) (n int) {
 func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
 	s := detect.Sample{
 		Member: m.number, Family: detect.Family(family), Kind: m.kind[family],
-		Link: detect.Link(m.link), Disabled: m.offline || m.ifindex == 0,
+		Link: detect.Link(m.link), Disabled: m.out() || m.ifindex == 0,
 		Epoch: e.epoch + m.epoch, Appeared: m.appeared, Targets: u.asked(m, family),
 	}
 	if m.kind[0] == detect.KindNone && m.kind[1] == detect.KindNone {

@@ -192,13 +192,17 @@ func memberOf(units []*unit, name string) (*unit, *member) {
 
 // establish a group's state, from what is known and what the host says.
 func (e *engine) establish(n *successor, s *netstate.Snapshot) {
+	back := e.findTwins(n.unit)
 	e.retarget(n.unit, s)
 	e.hold(n.unit, s)
 	st := n.start(s)
 	if n.in != nil {
 		n.in.hold(n.unit)
 		st = n.in.start(st)
-		for _, m := range n.members {
+		for i, m := range n.members {
+			if m.twin != "" || slices.Contains(back, i) {
+				st.Members[i].Suspended = m.twin
+			}
 			if n.stays(m) && n.judgedAnew(m) {
 				e.disarm(m)
 			}
@@ -337,6 +341,9 @@ func (e *engine) resettle(was []*unit, successors []*successor) {
 	e.prepareAll()
 	e.watchSysctls()
 	e.askFirst(false)
+	for _, n := range successors {
+		e.compareMACs(n.unit) // who had its MAC may have left
+	}
 }
 
 // applyCaughtUp with the news of a failover that the fast path has begun meanwhile: what follows needs

@@ -19,7 +19,7 @@ func (e *engine) report(u *unit, a group.Action, from *origin, done *stamps, fai
 			Interface: u.memberName(a.To), Address: u.cfg.Addresses[a.Address].Prefix.String(),
 			Detail: "from " + nameOr(u.memberName(a.From), "nowhere")})
 	case group.MemberChanged:
-		detail := stateText(a.New, a.Cause)
+		detail := memberText(a.New, a.Cause, a.Detail)
 		e.event(control.Event{Event: control.EventInterfaceState, Group: u.cfg.Name,
 			Interface: u.memberName(a.Member), Family: a.Family.String(), Detail: detail})
 	case group.GroupChanged:

@@ -72,6 +72,11 @@ func TestScripts(t *testing.T) {
 				f := daemons[ts.Getenv("IPMPD_SOCKET")]
 				f.change(func() { f.refusal = control.Refused("hme0 is the last usable member", "repeat with --force") })
 			},
+			// double: the daemon refuses, as another member has the MAC.
+			"double": func(ts *testscript.TestScript, _ bool, _ []string) {
+				f := daemons[ts.Getenv("IPMPD_SOCKET")]
+				f.change(func() { f.refusal = control.Doubled("hme0 has the MAC of hme1", "give it one of its own") })
+			},
 			// did WHAT: the daemon's commands so far.
 			"did": func(ts *testscript.TestScript, _ bool, args []string) {
 				f := daemons[ts.Getenv("IPMPD_SOCKET")]

@@ -16,6 +16,15 @@ func stateText(s group.State, c group.Cause) string {
 	return strings.Join(nonEmpty(s.String(), c.String()), " ")
 }
 
+// memberText has, of a member that another one keeps out of service, which one that is.
+func memberText(s group.State, c group.Cause, detail string) string {
+	text := stateText(s, c)
+	if c == group.CauseMAC && detail != "" {
+		text += ": " + detail
+	}
+	return text
+}
+
 // states of all groups and members, as events.
 func (e *engine) states() (list []control.Event) {
 	for _, u := range e.units {
@@ -23,7 +32,7 @@ func (e *engine) states() (list []control.Event) {
 		list = append(list, control.Event{Event: control.EventGroupState, Group: u.cfg.Name, Detail: v.State.String()})
 		for i, m := range v.Members {
 			list = append(list, control.Event{Event: control.EventInterfaceState, Group: u.cfg.Name,
-				Interface: u.memberName(i), Family: group.Both.String(), Detail: stateText(m.State, m.Cause)})
+				Interface: u.memberName(i), Family: group.Both.String(), Detail: memberText(m.State, m.Cause, m.Detail)})
 		}
 	}
 	return list

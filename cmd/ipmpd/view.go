@@ -170,7 +170,7 @@ func (e *engine) memberStatus(u *unit, m *member, v group.MemberView) control.In
 
 // probing of one family: where the probes are from, and the targets.
 func (u *unit) probing(i *control.Interface, m *member, family int, name string) {
-	if m.offline || m.kind[family] != detect.KindICMP && m.kind[family] != detect.KindARP {
+	if m.out() || m.kind[family] != detect.KindICMP && m.kind[family] != detect.KindARP {
 		return
 	}
 	if i.TargetsFrom == nil {
@@ -184,6 +184,9 @@ func (u *unit) probing(i *control.Interface, m *member, family int, name string)
 
 // note of a member: that of the first family that has one.
 func (u *unit) note(m *member) string {
+	if m.twin != "" {
+		return m.twin
+	}
 	for f := range u.side {
 		if u.side[f].used {
 			if n := u.tracker.Note(m.number, detect.Family(f)); n != "" {
@@ -198,7 +201,7 @@ func (e *engine) familyStatus(u *unit, m *member, family int, v group.FamilyView
 	probe, _, _ := u.tracker.State(m.number, detect.Family(family))
 	f := control.Family{State: v.State.String(), Active: v.Active, Probe: probe.String()}
 	kind := m.kind[family]
-	if m.offline || kind != detect.KindICMP && kind != detect.KindARP {
+	if m.out() || kind != detect.KindICMP && kind != detect.KindARP {
 		f.Probe = detect.Disabled.String()
 		return f
 	}

@@ -154,13 +154,15 @@ func TestAll(t *testing.T) {
 func TestLinks(t *testing.T) {
 	same := [6]byte{2, 0, 0, 0, 0, 1}
 	require.Equal(t, text(
-		"warning hme1: has the MAC of hme0, 02:00:00:00:00:01: the switch sends to whichever it heard last, so that probes of both fail in turn",
+		"warning hme1: has the MAC of hme0, 02:00:00:00:00:01: `run` keeps one of the two out of service, as the switch sends to whichever it heard last",
 		"note hme1: foreign address 192.0.2.98/24, 192.0.2.99/24: it does not move, and is never touched",
 		"note hme1: foreign program tcx ingress other (program 7): it stays, and sees only packets of its own member",
+		"warning hme2: has the MAC of hme0, 02:00:00:00:00:01: `run` keeps one of the two out of service, as the switch sends to whichever it heard last",
 	), lines(t, Links([]Link{
 		{Name: "hme0", Group: "a", MAC: same},
 		{Name: "hme1", Group: "a", MAC: same, Foreign: []string{"192.0.2.98/24", "192.0.2.99/24"}, Programs: []string{"tcx ingress other (program 7)"}},
 		{Name: "vlan7", Group: "b", MAC: same}, // other groups are other networks
+		{Name: "hme2", Group: "a", MAC: same},  // said once
 		{Name: "tun0", Group: "a"}, {Name: "tun1", Group: "a"},
 	})))
 }

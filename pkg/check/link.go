@@ -25,8 +25,9 @@ func Links(links []Link) []Finding {
 	for i, l := range links {
 		for _, other := range links[:i] {
 			if other.MAC == l.MAC && l.MAC != ([6]byte{}) && other.Group == l.Group {
-				found = append(found, warning(l.Name, "has the MAC of %s, %s: the switch sends to whichever it heard last, so that probes of both fail in turn", other.Name, mac(l.MAC)).
+				found = append(found, warning(l.Name, "has the MAC of %s, %s: `run` keeps one of the two out of service, as the switch sends to whichever it heard last", other.Name, mac(l.MAC)).
 					do(fmt.Sprintf("give it one of its own: ip link set %s address ...", l.Name)))
+				break
 			}
 		}
 		if len(l.Foreign) > 0 {

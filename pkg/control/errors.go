@@ -30,6 +30,11 @@ func Refused(cause, advice string) *Error {
 	return &Error{Status: http.StatusConflict, Cause: cause, Advice: advice}
 }
 
+// Doubled is for an online of a member whose MAC another member of its group has (423).
+func Doubled(cause, advice string) *Error {
+	return &Error{Status: http.StatusLocked, Cause: cause, Advice: advice}
+}
+
 // NotFound is for a name that the daemon does not know (404).
 func NotFound(cause, advice string) *Error {
 	return &Error{Status: http.StatusNotFound, Cause: cause, Advice: advice}

@@ -154,6 +154,7 @@ func (r *row) flags() string {
 	set(3, 'b', r.nominee("ipv4"))
 	set(4, 'M', r.nominee("ipv6"))
 	set(5, 'd', m.State == "offline" || m.State == "missing")
+	set(6, 'h', m.Cause == "mac")
 	return string(flags)
 }
 

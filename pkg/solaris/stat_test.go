@@ -34,12 +34,14 @@ func example() *control.Status {
 	net2.Families["ipv4"] = control.Family{State: "ok", Probe: "ok", Targets: []string{"192.0.2.7", "192.0.2.9"}}
 	net2.TargetsFrom, net2.ProbesFrom = control.Words{"ipv4": "neighbours"}, control.Words{"ipv4": "192.0.2.32"}
 	net5 := member("net5", "offline", "up", "disabled", false)
+	net6 := member("net6", "offline", "up", "disabled", false)
+	net6.Cause = "mac"
 	net3 := control.Interface{Name: "net3", State: "unknown", Link: "up", Probe: "disabled", ProbeKind: "link", Active: true,
 		Families: control.Families{"ipv4": {State: "unknown", Active: true, Probe: "disabled"}}}
 	return &control.Status{
 		Groups: []control.Group{
 			{Name: "prod", State: "degraded", DetectionTimeNS: 10e9, AchievableDetectionTimeNS: new(int64(11e9)),
-				Interfaces: []control.Interface{net0, member("net1", "failed", "up", "failed", false), net2, net5},
+				Interfaces: []control.Interface{net0, member("net1", "failed", "up", "failed", false), net2, net5, net6},
 				Addresses: []control.Address{
 					{Address: "192.0.2.20/24", State: "down", Interface: "", Home: "net0"},
 					{Address: "192.0.2.20/24", State: "up", Interface: "net0", Home: "net0"},
@@ -66,7 +68,7 @@ func TestModes(t *testing.T) {
 	for mode, want := range map[Mode]string{
 		Groups: "" +
 			"GROUP       GROUPNAME   STATE     FDT       INTERFACES\n" +
-			"prod        prod        degraded  10.00s    net0 (net2) [net1] [net5]\n" +
+			"prod        prod        degraded  10.00s    net0 (net2) [net1] [net5] [net6]\n" +
 			"backup-of-a-long-name backup-of-a-long-name ok -- net3\n",
 		Interfaces: "" +
 			"INTERFACE   ACTIVE  GROUP       FLAGS     LINK      PROBE     STATE\n" +
@@ -74,6 +76,7 @@ func TestModes(t *testing.T) {
 			"net1        no      prod        -------   up        failed    failed\n" +
 			"net2        no      prod        is-----   up        ok        ok\n" +
 			"net5        no      prod        -----d-   up        disabled  offline\n" +
+			"net6        no      prod        -----dh   up        disabled  offline\n" +
 			"net3        yes     backup-of-a-long-name --mb--- up disabled unknown\n" +
 			"mgmt        no      --          -------   up        disabled  ok\n",
 		Addresses: "" +
@@ -89,6 +92,7 @@ func TestModes(t *testing.T) {
 			"net1        routes    --                  --\n" +
 			"net2        multicast 192.0.2.32          192.0.2.7 192.0.2.9\n" +
 			"net5        disabled  --                  --\n" +
+			"net6        disabled  --                  --\n" +
 			"net3        disabled  --                  --\n" +
 			"mgmt        disabled  --                  --\n",
 	} {
@@ -117,7 +121,7 @@ func TestOptions(t *testing.T) {
 	require.Equal(t, "STATE     GROUP\ndegraded  prod\nok        backup-of-a-long-name\n",
 		stat(t, Options{Mode: Groups, Fields: "state,Group"}))
 	require.Equal(t, stat(t, Options{Mode: Groups}), stat(t, Options{Mode: Groups, Fields: "ALL"}))
-	require.Equal(t, "degraded:10.00s:net0 (net2) [net1] [net5]\nok::net3\n",
+	require.Equal(t, "degraded:10.00s:net0 (net2) [net1] [net5] [net6]\nok::net3\n",
 		stat(t, Options{Mode: Groups, Fields: "state,fdt,interfaces", Parsable: true}))
 	require.Equal(t, "192.0.2.20\n192.0.2.21\n192.0.2.22\n2001:db8::20\n",
 		stat(t, Options{Mode: Addresses, Fields: "address", Parsable: true}), "one field is not escaped")
