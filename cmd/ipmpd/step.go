@@ -149,7 +149,13 @@ func (e *engine) apply() []addr.Failure {
 			"prefix", prefixText(ops[i]), "why", ops[i].Why)
 	}
 	e.outlook = nil
+	if len(ops) > 0 {
+		e.watcher.Wrote()
+	}
 	failures := e.applier.Apply(e.fired, ops)
+	if len(ops) > 0 {
+		e.watcher.Wrote()
+	}
 	if len(failures) > 0 && errors.Is(failures[0].Err, addr.ErrOvertaken) {
 		e.retryAt, e.unfinished = time.Now(), failures
 		e.drift.forget()

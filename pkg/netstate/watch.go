@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,6 +64,7 @@ type Watcher struct {
 	list    *lister
 	changes chan Change
 	syncs   chan chan error
+	wrote   atomic.Bool
 
 	// Run's own
 	stale  Change // to be listed
@@ -167,6 +169,11 @@ func (w *Watcher) absorb(changed Change, err error, buf []byte) {
 	w.stale |= changed & (Routes | Nexthops)
 }
 
+// Wrote says that the caller is about to change routes or nexthops, or just has: the next listing that
+// messages bring is a change, whatever it finds. Otherwise what somebody undoes before it was ever listed
+// would leave no trace: nothing differs from what was listed last. To be called before and after.
+func (w *Watcher) Wrote() { w.wrote.Store(true) }
+
 // Sync returns when the snapshot has everything that happened before the call, as a planner needs
 // that has just written itself. It needs Run to run.
 func (w *Watcher) Sync(ctx context.Context) error {
@@ -236,6 +243,9 @@ func (w *Watcher) update(ctx context.Context) {
 		w.relist = w.rest
 		w.alarm(ctx, w.rest)
 		return
+	}
+	if w.wrote.Swap(false) {
+		w.notify(what & (Routes | Nexthops))
 	}
 	w.rest = time.Now().Add(listShare * time.Since(now))
 	w.alarm(ctx, time.Time{})

@@ -249,3 +249,39 @@ func TestSysctls(t *testing.T) {
 		return nil
 	})
 }
+
+// What was written and undone before it was ever listed leaves no difference, and is a change all the same.
+func TestWatcherSeesWhatIsUndone(t *testing.T) {
+	s := newSpace(t)
+	s.ip("link", "add", "m0", "type", "veth", "peer", "name", "p0")
+	s.ip("link", "set", "m0", "up")
+	s.ip("link", "set", "p0", "up")
+	w := s.open(Options{}, true)
+	eventually(t, "the links to rest", func() bool {
+		require.NoError(t, w.Sync(t.Context()))
+		l := w.Snapshot().LinkByName("m0")
+		return l != nil && l.Carrier
+	})
+	<-w.Changes()
+	for _, wrote := range []bool{false, true} {
+		if wrote {
+			w.Wrote()
+		}
+		seen := Change(0)
+		s.ip("nexthop", "add", "id", "7", "dev", "m0")
+		s.ip("nexthop", "del", "id", "7")
+		end := time.After(200 * time.Millisecond)
+		for open := true; open; {
+			select {
+			case c := <-w.Changes():
+				seen |= c
+			case <-end:
+				open = false
+			}
+		}
+		require.Empty(t, w.Snapshot().Nexthops)
+		if wrote {
+			require.NotZero(t, seen&Nexthops)
+		}
+	}
+}
