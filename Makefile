@@ -51,12 +51,13 @@ test-managers: ## real systemd-networkd and NetworkManager beside ipmpd, in cont
 	@tools/deps.sh managers
 	MANAGERS=1 $(ROOT) $(GO) test -count=1 -v -timeout 300s -run 'Manager|NetworkdKeeps' ./test/scenario
 
-ci: ## what .ci/run runs: generated files compared, lint, the house's rules, make test
+ci: ## what .ci/run runs: generated files compared, lint, the house's rules, make test, long scenarios
 	@tools/deps.sh ci
 	tools/compare-generated.sh
 	$(MAKE) lint
 	$(GO) test -count=1 ./test/house
 	CI=true $(MAKE) test
+	CI=true $(ROOT) tools/test-long.sh
 
 # SEEDS and SEED are in its environment. As many minutes as it takes: 20 histories are two or three.
 chaos: ## random histories of faults, then a release that leaves nothing; SEEDS=20, SEED=N for one again

@@ -49,6 +49,7 @@ func seeds(t *testing.T, short int) []uint64 {
 // ours, in any order; then a release, by the daemon or without it, and the host is as it was before ipmpd,
 // to the last byte that `ip`, sysctls, tc, BPF links, pins and multicast groups show.
 func TestReleaseAfterAnyHistory(t *testing.T) {
+	long(t)
 	for _, seed := range seeds(t, 2) {
 		t.Run(fmt.Sprint("SEED=", seed), func(t *testing.T) {
 			h := &past{Rand: rand.New(rand.NewPCG(seed, 0))}

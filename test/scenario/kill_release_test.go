@@ -31,6 +31,7 @@ func inUse(was *picture) setup {
 // of a release by the daemon, and of one without it. The next start puts everything where it belongs,
 // and the next release leaves the host as it was before ipmpd.
 func TestStartAndReleaseKilledAtEveryOperation(t *testing.T) {
+	long(t)
 	binary, fault := faulty(t)
 	var was picture
 	c := inUse(&was)

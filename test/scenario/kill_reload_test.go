@@ -50,6 +50,7 @@ func shapes() []shape {
 // with another file over what a killed daemon left. The next start, which has the new file, finishes it:
 // what the file names is in place and answers, what it does not name is gone, and nothing has failed.
 func TestReloadKilledAtEveryOperation(t *testing.T) {
+	long(t)
 	binary, fault := faulty(t)
 	list := shapes()
 	var was picture

@@ -396,6 +396,7 @@ func TestReleaseAnotherBoot(t *testing.T) {
 
 // TestReleaseLeavesOthers: what others have added or changed meanwhile stays as it is.
 func TestReleaseLeavesOthers(t *testing.T) {
+	long(t)
 	for _, kill := range []bool{false, true} {
 		t.Run(fmt.Sprintf("killed %t", kill), func(t *testing.T) {
 			var was picture
@@ -533,6 +534,7 @@ func (s *scene) groupsOK(groups int) (bool, error) {
 
 // TestFormerConfiguration: what the file no longer names goes back at the next start, as after a release.
 func TestFormerConfiguration(t *testing.T) {
+	long(t)
 	var was picture
 	s := stage(t, setup{
 		lab:       lab.Options{Members: 3},
@@ -565,6 +567,7 @@ func TestFormerConfiguration(t *testing.T) {
 
 // TestReleaseAfterAKillAnywhere: whatever a start was at when it was killed, what it had found is on the disk.
 func TestReleaseAfterAKillAnywhere(t *testing.T) {
+	long(t)
 	var was picture
 	s := stage(t, wholeGroup(&was, func(s *scene) {
 		for _, c := range []string{"ip addr add 192.0.2.10/24 dev hme1", "ip addr add 192.0.2.11/24 dev hme0", "ip addr add 2001:db8::10/64 dev hme1 nodad"} {
@@ -596,6 +599,7 @@ func TestReleaseAfterAKillAnywhere(t *testing.T) {
 
 // TestReleaseInterrupted: the daemon is killed in the middle of a release, which is then repeated.
 func TestReleaseInterrupted(t *testing.T) {
+	long(t)
 	var was picture
 	s := stage(t, wholeGroup(&was, nil))
 	for i := range 4 {
@@ -613,6 +617,7 @@ func TestReleaseInterrupted(t *testing.T) {
 
 // TestReleaseAttachedOtherwise: native and generic XDP, whose programs are seen in what `ip addr` says.
 func TestReleaseAttachedOtherwise(t *testing.T) {
+	long(t)
 	for attach, kill := range map[string]bool{"xdp": true, "xdp-generic": false} {
 		t.Run(fmt.Sprintf("%s, killed %t", attach, kill), func(t *testing.T) {
 			var was picture

@@ -20,6 +20,7 @@ import (
 
 // TestReloadWhileAMemberFails: whichever comes first, the failure or the file, there is one failover.
 func TestReloadWhileAMemberFails(t *testing.T) {
+	long(t)
 	configs := []string{file(blueText([]int{0, 1}, "10", "20")), file(blueText([]int{0, 1, 2}, "10")), file(blueText([]int{0, 1}, "10"))}
 	s := reloadScene(t, 3, configs[2])
 	tr := s.traffic()
@@ -78,6 +79,7 @@ func TestLeftWhileNobodyWatched(t *testing.T) {
 // TestReloadAtRandom: whatever file comes after whichever, one address that is in all of them loses
 // nobody, nothing is taken for a failure, and nothing is left where it does not belong.
 func TestReloadAtRandom(t *testing.T) {
+	long(t)
 	seed := rand.Uint64()
 	if text := os.Getenv("SEED"); text != "" {
 		var err error

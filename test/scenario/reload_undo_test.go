@@ -48,6 +48,7 @@ func TestReloadPutsBack(t *testing.T) {
 // TestReloadReleasesAGroup that the file no longer has: the host is as before, routes too. Renamed, it
 // keeps them all the way.
 func TestReloadReleasesAGroup(t *testing.T) {
+	long(t)
 	var was picture
 	s := undoScene(t, &was, 2)
 	text := s.config()

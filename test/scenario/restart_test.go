@@ -33,6 +33,7 @@ func often(t *testing.T, short int) int {
 // same binary or of another one, with the layout of the maps that it finds or with another one; and
 // nothing fails over. With and without a place where programs can be pinned.
 func TestRestartLosesNothing(t *testing.T) {
+	long(t)
 	layout := otherLayout(t)
 	for _, place := range []struct {
 		name  string

@@ -53,6 +53,18 @@ var (
 	data6 = netip.PrefixFrom(lab.Data6, 64)
 )
 
+// long is for what does not fit into the ten minutes of `make test`: `make ci` runs it after that, LONG=1
+// does, and so does who asks for more of it.
+func long(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"LONG", "SOAK", "SEED", "SEEDS"} {
+		if os.Getenv(name) != "" {
+			return
+		}
+	}
+	t.Skip("LONG=1: `make ci` runs it")
+}
+
 func noTests(int) []netip.Addr     { return nil }
 func dualTests(i int) []netip.Addr { return []netip.Addr{lab.TestAddr(i), lab.TestAddr6(i)} }
 
