@@ -235,12 +235,9 @@ func TestRoutesOfSeveralHops(t *testing.T) {
 	require.Equal(t, before, s.rested())
 }
 
-// The same of IPv6, where the kernel takes several next hops for as many routes. SOAK=1 runs it: pkg/addr
-// has the plan of both families.
+// The same of IPv6, where the kernel takes several next hops for as many routes.
 func TestRoutesOfSeveralHops6(t *testing.T) {
-	if os.Getenv("SOAK") == "" {
-		t.Skip("four seconds more: SOAK=1")
-	}
+	long(t)
 	var before picture
 	s := stage(t, setup{
 		lab: lab.Options{Far: true}, targets: []netip.Addr{lab.Router6}, addresses: []netip.Prefix{data6}, atHome: "hme0",

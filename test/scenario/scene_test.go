@@ -227,16 +227,9 @@ func (s *scene) ready() (bool, error) {
 	return true, nil
 }
 
-// soaking: `make test` has no time for all shapes of a group. The others run with SOAK=1, by hand
+// soaking: `make test` has no time for both families of each shape. The other runs with SOAK=1, by hand
 // (docs/benchmark.md).
 func soaking() bool { return os.Getenv("SOAK") != "" }
-
-func onlySoaking(t *testing.T) {
-	t.Helper()
-	if !soaking() {
-		t.Skip("a shape for which make test has no time: SOAK=1")
-	}
-}
 
 func (s *scene) wait(what string, ok func() (bool, error)) {
 	s.t.Helper()

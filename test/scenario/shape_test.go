@@ -17,7 +17,7 @@ import (
 // TestGroupFailsWhileOffline: who is offline fails with its group (spec 2.7), and shows that it is over
 // when the operator puts it back and it is answered.
 func TestGroupFailsWhileOffline(t *testing.T) {
-	onlySoaking(t)
+	long(t)
 	s := stage(t, setup{})
 	s.run("offline", "hme1")
 	s.expect("offline hme1")
@@ -123,7 +123,7 @@ func TestTwoMembersWithTwoStandbys(t *testing.T) {
 // TestTestAddressesOfOtherFamilies: a member that has one of IPv6 only, beside one that has both. Each
 // family is probed, and both go with the link.
 func TestTestAddressesOfOtherFamilies(t *testing.T) {
-	onlySoaking(t)
+	long(t)
 	c := dual().homes()
 	c.tests = func(i int) []netip.Addr { return dualTests(i)[i:] }
 	c.detection = 20 * time.Millisecond
@@ -156,7 +156,7 @@ const overMacvlan = `groups:
 
 // TestMacvlanMembers are members like others: a silent failure and a pulled cable of the device below.
 func TestMacvlanMembers(t *testing.T) {
-	onlySoaking(t)
+	long(t)
 	s := stage(t, setup{config: overMacvlan, prepare: func(_ *testing.T, s *scene) {
 		for i, below := range []string{"hme0", "hme1"} {
 			name := fmt.Sprintf("mv%d", i)

@@ -182,7 +182,7 @@ func TestSpreadOverFourMembers(t *testing.T) {
 // TestNoSpreadWithoutAddress: a member that has no address of its own would be asked for one by the
 // neighbours in the name of another; all flows leave by the one that has.
 func TestNoSpreadWithoutAddress(t *testing.T) {
-	onlySoaking(t)
+	long(t)
 	s := stage(t, setup{lab: lab.Options{Members: 4}, tests: noTests, group: []string{"probe: link", "hold-down: 0s", "spread: l4"}})
 	flows := s.outbound(16, lab.Data)
 	require.Equal(t, []int{16, 0, 0, 0}, perMember(flows.members(), 4))
