@@ -5,215 +5,19 @@ package scenario
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/test/lab"
 )
-
-// picture is everything on the host that ipmpd could touch, by what shows it, one thing a line.
-type picture map[string][]string
-
-// look takes one. Only what changes by itself is left out: lifetimes that run down.
-func (s *scene) look() picture {
-	s.t.Helper()
-	p := picture{}
-	require.NoError(s.t, s.InHost(func() error {
-		commands := []string{"ip -j -d addr", "ip -j -d -4 route show table all", "ip -j -d -6 route show table all", "ip -j -d nexthop",
-			"ip -j -4 rule", "ip -j -6 rule", "ip -j neigh show nud permanent", "ip -j maddr", "tc -j qdisc"}
-		for _, m := range s.Members {
-			commands = append(commands, "tc -j filter show dev "+m.Name+" ingress", "tc -j filter show dev "+m.Name+" egress")
-		}
-		for _, c := range commands {
-			lines, err := listed(c)
-			if err != nil {
-				return err
-			}
-			p[c] = lines
-		}
-		for _, m := range s.Members {
-			ifindex, err := ifindexOf(m.Name)
-			if err != nil {
-				return err
-			}
-			for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
-				result, err := link.QueryPrograms(link.QueryOptions{Target: ifindex, Attach: at})
-				if err != nil && lacksTCX() {
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				for _, program := range result.Programs {
-					p["links"] = append(p["links"], fmt.Sprint(m.Name, " ", at, " ", program.ID))
-				}
-			}
-		}
-		for _, dir := range []string{"/proc/sys/net/ipv4", "/proc/sys/net/ipv6", "/sys/fs/bpf"} {
-			err := filepath.WalkDir(dir, func(path string, f fs.DirEntry, err error) error {
-				if err != nil {
-					return err
-				}
-				line := path
-				if strings.HasPrefix(path, "/proc/sys/") && !f.IsDir() {
-					if value, err := os.ReadFile(path); err == nil { // some are for writing only
-						line += " = " + string(bytes.TrimSpace(value))
-					}
-				}
-				p[dir] = append(p[dir], line)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	return p
-}
-
-func ifindexOf(name string) (n int, err error) {
-	text, err := os.ReadFile("/sys/class/net/" + name + "/ifindex")
-	if err == nil {
-		_, err = fmt.Sscan(string(text), &n)
-	}
-	return n, err
-}
-
-// listed are the objects that a command shows. Routes have no order that means something here.
-func listed(command string) ([]string, error) {
-	words := strings.Fields(command)
-	out, err := exec.Command(words[0], words[1:]...).Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", command, err)
-	}
-	var list []any
-	if len(bytes.TrimSpace(out)) > 0 {
-		if err := json.Unmarshal(out, &list); err != nil {
-			return nil, fmt.Errorf("%s: %w: %s", command, err, out)
-		}
-	}
-	lines := []string{}
-	for _, v := range list {
-		withoutAge(v)
-		line, err := json.Marshal(v)
-		if err != nil {
-			return nil, err
-		}
-		lines = append(lines, string(line))
-	}
-	if strings.Contains(command, "route") {
-		slices.Sort(lines)
-	}
-	return lines, nil
-}
-
-// withoutAge takes out what runs down by itself.
-func withoutAge(v any) {
-	switch v := v.(type) {
-	case []any:
-		for _, x := range v {
-			withoutAge(x)
-		}
-	case map[string]any:
-		for key, x := range v {
-			if n, ok := x.(float64); ok && n != 1<<32-1 && (key == "valid_life_time" || key == "preferred_life_time" || key == "expires") {
-				v[key] = "some time"
-			}
-			withoutAge(x)
-		}
-	}
-}
-
-// rested is the picture of a host on which nothing happens any more.
-func (s *scene) rested() picture {
-	s.t.Helper()
-	var last picture
-	s.wait("a host that rests", func() (bool, error) {
-		p := s.look()
-		addrs := strings.Join(p["ip -j -d addr"], "")
-		rests := last != nil && slices.Equal(last["ip -j -d addr"], p["ip -j -d addr"]) && slices.Equal(last["ip -j maddr"], p["ip -j maddr"]) &&
-			!strings.Contains(addrs, "tentative") && strings.Count(addrs, `"local":"fe80::`) >= len(s.Members)
-		last = p
-		s.pass(50 * time.Millisecond)
-		return rests, nil
-	})
-	return last
-}
-
-// release runs the command, which must say nothing and succeed.
-func (s *scene) release(groups ...string) {
-	s.t.Helper()
-	require.Empty(s.t, s.run(append([]string{"release", "--state", s.daemon.State}, groups...)...))
-}
-
-// ended: the daemon has ended, by itself with exit code 0 unless it was killed.
-func (s *scene) ended() {
-	s.t.Helper()
-	s.wait("the daemon to end", func() (bool, error) { return s.daemon.Ended(), nil })
-	require.NoError(s.t, s.daemon.Stop(), "exit 0")
-}
-
-// both families, with everything that a group can have.
-func wholeGroup(before *picture, prepare func(s *scene)) setup {
-	return setup{
-		tests:     dualTests,
-		targets:   []netip.Addr{lab.Router, lab.Router6},
-		addresses: []netip.Prefix{data4, data6},
-		atHome:    "hme0",
-		group:     []string{"spread: l4", "routes: [{to: 198.51.100.0/24, via: 192.0.2.1}, {to: '2001:db8:1::/64', via: '2001:db8::1'}]"},
-		prepare: func(t *testing.T, s *scene) {
-			for _, m := range s.Members { // so that there is something to change and put back
-				require.NoError(t, s.Host.Sysctl("ipv4/conf/"+m.Name+"/rp_filter", "1"))
-			}
-			if prepare != nil {
-				prepare(s)
-			}
-			*before = s.rested()
-		},
-	}
-}
-
-// failsOver in both families, with one entry of the history or two.
-func (s *scene) failsOver() {
-	s.t.Helper()
-	require.NoError(s.t, s.Members[0].CutSilent())
-	s.at("hme1", lab.Data, lab.Data6)
-	s.state("hme0", "failed")
-	s.news()
-}
-
-func (s *scene) failsBack() {
-	s.t.Helper()
-	require.NoError(s.t, s.Members[0].Repair())
-	s.at("hme0", lab.Data, lab.Data6)
-	s.wait("the daemon to be ready", s.ready)
-	s.news()
-}
-
-// killed says whether the daemon is killed before a release: in every other row, with SOAK both ways.
-func killed(row int) []bool {
-	if os.Getenv("SOAK") != "" {
-		return []bool{false, true}
-	}
-	return []bool{row%2 == 1}
-}
 
 // TestRelease of everything, after whatever has happened, by the daemon and without it.
 func TestRelease(t *testing.T) {
@@ -324,31 +128,6 @@ func TestReleaseAdopted(t *testing.T) {
 	}
 }
 
-// on an interface that ipmpd has nothing to do with any more: there every interface answers ARP for
-// every address of the host.
-func (s *scene) on(name string, addrs ...netip.Addr) {
-	s.t.Helper()
-	for _, a := range addrs {
-		is, err := s.where(a)
-		require.NoError(s.t, err)
-		require.Equal(s.t, name, is, "%s", a)
-		s.reached(a)
-	}
-}
-
-// command on the host.
-func (s *scene) command(line string) {
-	s.t.Helper()
-	words := strings.Fields(line)
-	require.NoError(s.t, s.InHost(func() error {
-		out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
-		if err != nil {
-			err = fmt.Errorf("%s: %w: %s", line, err, out)
-		}
-		return err
-	}))
-}
-
 // TestReleaseWithoutState: what bears our mark goes, and what cannot be put back is said.
 func TestReleaseWithoutState(t *testing.T) {
 	var was picture
@@ -368,16 +147,6 @@ func TestReleaseWithoutState(t *testing.T) {
 	require.Empty(t, s.stderr("release", "--state", s.daemon.State), "nothing is left to speak of")
 	require.Empty(t, s.stderr("release", "unrealgrp1", "--state", s.daemon.State))
 	require.NoFileExists(t, s.daemon.State)
-}
-
-// stderr of a command that succeeds.
-func (s *scene) stderr(args ...string) string {
-	s.t.Helper()
-	var out bytes.Buffer
-	cmd := exec.Command(program, append(args, "--socket", s.daemon.Socket)...)
-	cmd.Stderr = &out
-	require.NoError(s.t, s.InHost(cmd.Run), "%s", &out)
-	return out.String()
 }
 
 // TestReleaseAnotherBoot: a record of another boot is none.
@@ -501,35 +270,6 @@ func TestReleaseOneGroup(t *testing.T) {
 			require.Equal(t, was, s.look())
 		})
 	}
-}
-
-// of is the part of a picture that names an interface, but for the pins and programs.
-func (p picture) of(name string) (lines []string) {
-	for _, kind := range []string{"ip -j -d addr", "ip -j -d -4 route show table all", "ip -j -d -6 route show table all", "ip -j maddr",
-		"tc -j qdisc", "/proc/sys/net/ipv4", "/proc/sys/net/ipv6", "links"} {
-		for _, line := range p[kind] {
-			if strings.Contains(line, name) && !strings.Contains(line, "157") {
-				lines = append(lines, line)
-			}
-		}
-	}
-	return lines
-}
-
-// groupsOK: so many groups, and all members of them.
-func (s *scene) groupsOK(groups int) (bool, error) {
-	st, err := s.client.Status(s.context())
-	if err != nil || len(st.Groups) != groups {
-		return false, err
-	}
-	for _, g := range st.Groups {
-		for _, i := range g.Interfaces {
-			if i.State != "ok" {
-				return false, errors.New(i.Name + " is " + i.State)
-			}
-		}
-	}
-	return true, nil
 }
 
 // TestFormerConfiguration: what the file no longer names goes back at the next start, as after a release.
