@@ -71,6 +71,15 @@ func TestARPFilter(t *testing.T) {
 		require.Equal(t, []int{2}, answers(request), "test address of a failed member")
 		ChangeWord(r.track(0), r.bit(2), 0)
 		require.Equal(t, []int{2}, answers(request), "test address")
+
+		// An interface that is only watched answers as it would without us.
+		m, err := r.o.Member(r.number(3))
+		require.NoError(t, err)
+		m.Flags = Monitored
+		require.NoError(t, r.o.SetMember(r.number(3), m))
+		require.Equal(t, []int{2, 3}, answers(request))
+		m.Flags = 0
+		require.NoError(t, r.o.SetMember(r.number(3), m))
 		require.NoError(t, r.o.DeleteOwner(owned))
 	})
 }

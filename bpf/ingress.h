@@ -204,6 +204,14 @@ __noinline int ipmp_arp_elsewhere(__u32 number, __u32 address)
 	return track->member[(bit - 1) & (IPMP_GROUP_MEMBERS - 1)] != number;
 }
 
+/* Whether an interface is in no group: what comes in there is the host's own business. */
+static __always_inline bool monitored(__u32 number)
+{
+	struct ipmp_member *member = bpf_map_lookup_elem(&members, &number);
+
+	return member && member->flags & IPMP_MEMBER_MONITOR;
+}
+
 static __always_inline enum ingress_result ingress_arp(struct cursor *c, struct ethhdr *eth,
 						       struct reply *reply)
 {
@@ -220,7 +228,8 @@ static __always_inline enum ingress_result ingress_arp(struct cursor *c, struct 
 	__builtin_memcpy(&sender, arp->sender_ip, 4);
 	__builtin_memcpy(&target, arp->target_ip, 4);
 	if (arp->operation == bpf_htons(ARP_REQUEST)) {
-		if (sender == target || !ipmp_arp_elsewhere(reply->number, target))
+		if (sender == target || !ipmp_arp_elsewhere(reply->number, target) ||
+		    monitored(reply->number))
 			return INGRESS_PASS;
 		count(IPMP_R_ARP_FILTERED);
 		return INGRESS_FILTER;

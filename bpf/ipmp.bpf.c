@@ -99,6 +99,7 @@ const enum ipmp_limit *export_limit __attribute__((unused));
 const enum ipmp_family *export_family __attribute__((unused));
 const enum ipmp_kind *export_kind __attribute__((unused));
 const enum ipmp_instance_flag *export_instance_flag __attribute__((unused));
+const enum ipmp_member_flag *export_member_flag __attribute__((unused));
 const enum ipmp_stage *export_stage __attribute__((unused));
 const enum ipmp_probe *export_probe __attribute__((unused));
 const enum ipmp_event_kind *export_event_kind __attribute__((unused));

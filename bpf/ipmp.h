@@ -52,6 +52,11 @@ enum ipmp_instance_flag {
 	IPMP_TAKES_BOTH = 1,
 };
 
+enum ipmp_member_flag {
+	/* in no group, and watched only: no request for an address of a group is kept from it */
+	IPMP_MEMBER_MONITOR = 1,
+};
+
 /* How far a suspicion has come. */
 enum ipmp_stage {
 	IPMP_STAGE_NONE,
@@ -84,7 +89,8 @@ struct ipmp_member {
 	__u8 bit; /* of this member in the words of its group's tracks */
 	__u8 mac[IPMP_MAC];
 	__u8 tests[IPMP_FAMILIES];
-	__u8 pad[2];
+	__u8 flags; /* enum ipmp_member_flag */
+	__u8 pad;
 	struct ipmp_addr test[IPMP_FAMILIES][IPMP_TESTS];
 };
 _Static_assert(sizeof(struct ipmp_member) == 272, "ipmp_member");

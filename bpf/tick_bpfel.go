@@ -36,6 +36,7 @@ const (
 	tickVarExportKind         = "export_kind"
 	tickVarExportLayout       = "export_layout"
 	tickVarExportLimit        = "export_limit"
+	tickVarExportMemberFlag   = "export_member_flag"
 	tickVarExportPayload      = "export_payload"
 	tickVarExportProbe        = "export_probe"
 	tickVarExportReason       = "export_reason"
@@ -116,6 +117,7 @@ type tickVariableSpecs struct {
 	ExportKind         *ebpf.VariableSpec `ebpf:"export_kind"`
 	ExportLayout       *ebpf.VariableSpec `ebpf:"export_layout"`
 	ExportLimit        *ebpf.VariableSpec `ebpf:"export_limit"`
+	ExportMemberFlag   *ebpf.VariableSpec `ebpf:"export_member_flag"`
 	ExportPayload      *ebpf.VariableSpec `ebpf:"export_payload"`
 	ExportProbe        *ebpf.VariableSpec `ebpf:"export_probe"`
 	ExportReason       *ebpf.VariableSpec `ebpf:"export_reason"`
@@ -178,6 +180,7 @@ type tickVariables struct {
 	ExportKind         *ebpf.Variable `ebpf:"export_kind"`
 	ExportLayout       *ebpf.Variable `ebpf:"export_layout"`
 	ExportLimit        *ebpf.Variable `ebpf:"export_limit"`
+	ExportMemberFlag   *ebpf.Variable `ebpf:"export_member_flag"`
 	ExportPayload      *ebpf.Variable `ebpf:"export_payload"`
 	ExportProbe        *ebpf.Variable `ebpf:"export_probe"`
 	ExportReason       *ebpf.Variable `ebpf:"export_reason"`

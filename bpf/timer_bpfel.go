@@ -124,9 +124,16 @@ type timerIpmpMember struct {
 	Bit     uint8
 	Mac     [6]uint8
 	Tests   [2]uint8
-	Pad     [2]uint8
+	Flags   uint8
+	Pad     uint8
 	Test    [2][8]timerIpmpAddr
 }
+
+type timerIpmpMemberFlag uint32
+
+const (
+	timerIpmpMemberFlagIPMP_MEMBER_MONITOR timerIpmpMemberFlag = 1
+)
 
 type timerIpmpOwner struct {
 	_      structs.HostLayout
@@ -283,6 +290,7 @@ const (
 	timerVarExportKind         = "export_kind"
 	timerVarExportLayout       = "export_layout"
 	timerVarExportLimit        = "export_limit"
+	timerVarExportMemberFlag   = "export_member_flag"
 	timerVarExportPayload      = "export_payload"
 	timerVarExportProbe        = "export_probe"
 	timerVarExportReason       = "export_reason"
@@ -364,6 +372,7 @@ type timerVariableSpecs struct {
 	ExportKind         *ebpf.VariableSpec `ebpf:"export_kind"`
 	ExportLayout       *ebpf.VariableSpec `ebpf:"export_layout"`
 	ExportLimit        *ebpf.VariableSpec `ebpf:"export_limit"`
+	ExportMemberFlag   *ebpf.VariableSpec `ebpf:"export_member_flag"`
 	ExportPayload      *ebpf.VariableSpec `ebpf:"export_payload"`
 	ExportProbe        *ebpf.VariableSpec `ebpf:"export_probe"`
 	ExportReason       *ebpf.VariableSpec `ebpf:"export_reason"`
@@ -428,6 +437,7 @@ type timerVariables struct {
 	ExportKind         *ebpf.Variable `ebpf:"export_kind"`
 	ExportLayout       *ebpf.Variable `ebpf:"export_layout"`
 	ExportLimit        *ebpf.Variable `ebpf:"export_limit"`
+	ExportMemberFlag   *ebpf.Variable `ebpf:"export_member_flag"`
 	ExportPayload      *ebpf.Variable `ebpf:"export_payload"`
 	ExportProbe        *ebpf.Variable `ebpf:"export_probe"`
 	ExportReason       *ebpf.Variable `ebpf:"export_reason"`

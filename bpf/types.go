@@ -41,6 +41,7 @@ const (
 	KindICMP     = uint32(timerIpmpKindIPMP_KIND_ICMP)
 	KindARP      = uint32(timerIpmpKindIPMP_KIND_ARP)
 	TakesBoth    = uint32(timerIpmpInstanceFlagIPMP_TAKES_BOTH)
+	Monitored    = uint8(timerIpmpMemberFlagIPMP_MEMBER_MONITOR)
 	ProbeMagic   = uint32(timerIpmpProbeIPMP_PROBE_MAGIC)
 	EventVerdict = uint32(timerIpmpEventKindIPMP_EVENT_VERDICT)
 	EventLast    = uint32(timerIpmpEventKindIPMP_EVENT_LAST)
