@@ -96,4 +96,6 @@ type Settings struct {
 	HoldDown      time.Duration // good for at least this long
 	FlapLimit     int           // repairs a minute; 0: no limit
 	Interval      time.Duration // of the rounds, as adapted now; 0: DetectionTime / (Misses + 1)
+	// Alone: the one member is an interface that is in no group, and is judged for itself.
+	Alone bool
 }

@@ -22,6 +22,7 @@ type instance struct {
 	failedAt   int64   // ns
 	failedFrom uint64  // Sample.Answered at the failure: what was good before counts for nothing
 	linkUpAt   int64   // ns, last time that carrier came
+	aliveAt    int64   // ns, where it is judged alone: last answer, or when there was nobody to ask
 	noTargetAt int64   // ns, since when there is no target; 0: there is one, or there are no probes
 	txFrom     uint64  // Sample.TxPackets when sends began to be refused
 	repairs    []int64 // ns, of the last minute

@@ -87,11 +87,12 @@ func (t *Tracker) repairs(now int64) (out []Finding) {
 			i.state = OK
 			out = append(out, Finding{Kind: FindAnswering, Member: s.Member, Family: t.reach(i), Why: "answers its probes"})
 		case i.state != Failed:
-		case !t.otherUsable(s.Member, s.Family):
+		case !t.settings.Alone && !t.otherUsable(s.Member, s.Family):
 			if i.answers(&t.settings) && !(i.byLink() && t.groupFailed && i.cause == CauseProbe) {
 				i.repair(now)
 				out = append(out, t.repaired(i, "no other member is usable"))
 			}
+		case t.settings.Alone && i.silentYet():
 		case i.good(now, &t.settings):
 			i.repair(now)
 			out = append(out, t.repaired(i, fmt.Sprintf("%d answered rounds in a row", s.Streak)))
@@ -104,12 +105,15 @@ func (t *Tracker) repairs(now int64) (out []Finding) {
 	return out
 }
 
-// unknowns finds instances that were ok and have had nobody to ask for a while. A reload with other
-// targets leaves them without any for a moment, which is nothing to talk of.
+// unknowns finds instances that were ok and have had nobody to ask for a while, and one that is alone and
+// not probed any more. A reload with other targets leaves them without any for a moment, which is nothing to talk of.
 func (t *Tracker) unknowns(now int64) (out []Finding) {
 	for _, i := range t.order {
 		s := &i.sample
 		switch {
+		case t.settings.Alone && !s.Disabled && !i.probed() && i.state == OK && t.effective(s.Member, s.Family) == i:
+			i.state, i.noTargetAt = Unknown, 0
+			out = append(out, Finding{Kind: FindUnknown, Member: s.Member, Family: t.reach(i), Why: "not probed any more"})
 		case s.Disabled || !i.probed() || s.Targets > 0:
 			i.noTargetAt = 0
 		case i.noTargetAt == 0:
@@ -158,6 +162,9 @@ func (t *Tracker) otherUsable(member int, family Family) bool {
 // judgeGroup: the group has failed when no member has answered, or none had link, for a while: the
 // judgement without hurry, for where there is nothing to compare with and nowhere to move to.
 func (t *Tracker) judgeGroup(now int64) []Finding {
+	if t.settings.Alone {
+		return t.judgeAlone(now)
+	}
 	carrier, judged := false, false
 	last := int64(0)
 	for _, i := range t.order {
@@ -179,7 +186,7 @@ func (t *Tracker) judgeGroup(now int64) []Finding {
 	if !judged {
 		t.aliveAt = now
 	}
-	dead := now-t.aliveAt >= max(3*t.settings.DetectionTime.Nanoseconds(), leastDead)
+	dead := now-t.aliveAt >= t.patience()
 	switch {
 	case dead && !t.groupFailed:
 		return []Finding{t.failGroup(now, carrier, last)}

@@ -215,8 +215,13 @@ func (t *Tracker) Usable(member int, family Family) bool {
 	return i != nil && i.usable()
 }
 
-// GroupFailed reports whether the group has failed: nobody answers.
-func (t *Tracker) GroupFailed() bool { return t.groupFailed }
+// GroupFailed reports whether the group has failed: nobody answers. Where a member is judged alone, it
+// says the same of any of its families.
+func (t *Tracker) GroupFailed() bool {
+	return t.groupFailed || t.settings.Alone && slices.ContainsFunc(t.order, func(i *instance) bool {
+		return i.state == Failed && i.cause == CauseProbe
+	})
+}
 
 // Limit in effect; 0: not armed.
 func (t *Tracker) Limit(member int, family Family) int {
