@@ -130,7 +130,7 @@ func (d *decoder) checkTests(g *draft) error {
 				subnet[v4] = p.Masked()
 			} else if first != p.Masked() {
 				return d.errorAt(at, "give the test addresses of a family one subnet",
-					"test address %s is not in %s, as the others of group %s are", p, first, g.Name)
+					"test address %s is not in %s, as the others of %s are", p, first, g.called())
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func (d *decoder) checkTests(g *draft) error {
 func (d *decoder) claim(g *draft, at Pos, a netip.Addr, as string) error {
 	k := addressKey{addr: a}
 	if linkLocal(a) {
-		k.group = g.Name
+		k.group = g.Key()
 	}
 	if owner, ok := d.addresses[k]; ok {
 		return d.errorAt(at, "remove one of the two", "%s is already %s", a, owner)

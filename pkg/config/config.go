@@ -14,6 +14,7 @@ type Config struct {
 	LogLevel slog.Level
 	Realtime Realtime
 	Groups   []Group
+	Monitor  []Interface // in no group: watched, and nothing moves
 	Notify   []Program
 
 	origin origins // of the lines, where they were made from Solaris files; else nil

@@ -243,6 +243,30 @@ func TestLinkLocalTests(t *testing.T) {
 	require.EqualError(t, err, "f:2:58: fe80::1 is already a test address of a; remove one of the two")
 }
 
+// A monitored interface is a group of one without a name, behind the groups; alone it will do too.
+func TestMonitor(t *testing.T) {
+	c := parse(t, "monitor:\n  hme9: {test: [198.51.100.9/24, 'fe80::9/64'], standby: false}\n  hme8:\n"+two)
+	require.Equal(t, []string{"hme9", "hme8"}, []string{c.Monitor[0].Name, c.Monitor[1].Name})
+	watched := c.Watched()
+	require.Len(t, watched, 3)
+	require.Equal(t, c.Groups[0], watched[0])
+	require.Equal(t, []string{"g", "monitor hme9", "monitor hme8"}, []string{watched[0].Key(), watched[1].Key(), watched[2].Key()})
+	for i, g := range watched[1:] {
+		require.True(t, g.Monitors())
+		require.Empty(t, g.Name)
+		require.Equal(t, c.Monitor[i], g.Interfaces[0])
+		require.Equal(t, 125*time.Millisecond, g.Interval())
+		require.Empty(t, g.Addresses)
+		require.False(t, g.DuplicateCheck, "its addresses are not ours")
+	}
+	require.False(t, watched[0].Monitors())
+
+	alone := parse(t, "monitor: {hme9: }")
+	require.Empty(t, alone.Groups)
+	require.Len(t, alone.Watched(), 1)
+	require.Empty(t, parse(t, "monitor: {}\n"+two).Monitor)
+}
+
 func TestComments(t *testing.T) {
 	parse(t, strings.Repeat("# {[ - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - -\n", 40)+two+"    probe: arp # [[[\n")
 }
@@ -260,9 +284,9 @@ func TestLineEnds(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	require.Equal(t, []string{"log-level", "realtime", "groups", "notify", "realtime.priority", "realtime.cpus"}, Keys()[:6])
+	require.Equal(t, []string{"log-level", "realtime", "groups", "monitor", "notify", "realtime.priority", "realtime.cpus"}, Keys()[:7])
 	require.Contains(t, Keys(), "groups.NAME.interfaces.IF.standby")
-	require.Equal(t, []string{"http", "monitor", "groups.NAME.multicast"}, NotBuilt())
+	require.Equal(t, []string{"http", "groups.NAME.multicast"}, NotBuilt())
 	for _, k := range NotBuilt() {
 		require.NotContains(t, Keys(), k)
 	}

@@ -77,9 +77,35 @@ func TestKeyErrors(t *testing.T) {
 		{"group twice", two + "  g: {interfaces: {hme2: }}\n", "4:3: \"g\" is there already, in line 2; remove one of the two"},
 		{"interface twice", "groups: {g: {interfaces: {a: , a: }}}", "1:32: \"a\" is there already, in line 1; remove one of the two"},
 		{"http", "http: {listen: '127.0.0.1:9643'}\n" + two, "1:1: http is not built yet; remove it"},
-		{"monitor", two + "monitor: {}\n", "4:1: monitor is not built yet; remove it"},
+		{"unknown under monitor", two + "monitor: {hme9: {targets: []}}\n", "4:18: interface hme9 has no key \"targets\"; its keys are test, standby"},
+		{"monitor a list", two + "monitor: [hme9]\n", "4:10: monitor has a value of the wrong kind; write keys and values, `key: value`"},
+		{"monitored twice", two + "monitor: {hme9: , hme9: }\n", "4:19: \"hme9\" is there already, in line 4; remove one of the two"},
 		{"multicast", two + "    multicast: off\n", "4:5: multicast is not built yet; remove it"},
 		{"force", two + "    force: 1\n", `4:12: force is "1"; write true or false`},
+	})
+}
+
+// A monitored interface has the form of a member, but nothing moves.
+func TestMonitorErrors(t *testing.T) {
+	many := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "  w%d:\n", i)
+		}
+		return b.String()
+	}
+	run(t, []failure{
+		{"in a group too", two + "monitor:\n  hme1:\n", "5:3: interface hme1 is in group g and under monitor; leave it in one of them"},
+		{"in a group behind it", "monitor:\n  hme1:\n" + two, "2:3: interface hme1 is in group g and under monitor; leave it in one of them"},
+		{"name", two + "monitor: {a/b: }\n", "4:11: \"a/b\" is no name for an interface; use 1 .. 15 characters, no space, `/` or `:`"},
+		{"standby", two + "monitor: {hme9: {standby: true}}\n", "4:11: interface hme9 is monitored, and nothing moves to it; remove `standby`, or put it into a group"},
+		{"test without a length", two + "monitor: {hme9: {test: [192.0.2.1]}}\n", "4:25: test address 192.0.2.1 has no length; add it, as 192.0.2.1/24"},
+		{"test twice", two + "    addresses: [192.0.2.1/24]\nmonitor: {hme9: {test: [192.0.2.1/24]}}\n",
+			"5:25: 192.0.2.1 is already a data address of group g; remove one of the two"},
+		{"tests of two subnets", two + "monitor: {hme9: {test: [192.0.2.1/24, 198.51.100.1/24]}}\n",
+			"4:39: test address 198.51.100.1/24 is not in 192.0.2.0/24, as the others of interface hme9 are; give the test addresses of a family one subnet"},
+		{"too many", "monitor:\n" + many(65), "66:3: there are more than 64 interfaces under monitor; remove some"},
+		{"too many with the groups", two + "monitor:\n" + many(64), "68:3: there are more than 64 groups and monitored interfaces; remove some"},
 	})
 }
 

@@ -152,6 +152,10 @@ func (d *decoder) readInterfaces(n ast.Node, g *draft) error {
 	if err != nil {
 		return err
 	}
+	return d.interfaces(entries, g)
+}
+
+func (d *decoder) interfaces(entries []entry, g *draft) error {
 	for _, e := range entries {
 		if !interfaceName(e.key) {
 			return d.errorAt(e.at, "use 1 .. 15 characters, no space, `/` or `:`", "%q is no name for an interface", e.key)

@@ -23,7 +23,8 @@ const (
 
 // CheckHost judges the members of a configuration by what the host is. Links may come in any
 // order; a member without a link counts as missing, which is only a warning: it joins when it
-// appears. Both lists are in file order.
+// appears. Both lists are in file order, groups before monitored interfaces. Of these nothing moves,
+// so that a port of a bridge or a bond, and an interface that somebody manages, may be watched.
 func CheckHost(cfg *Config, links []HostLink) (errs []*Error, warnings []Warning) {
 	host := make(map[string]HostLink, len(links))
 	for _, l := range links {
@@ -53,6 +54,16 @@ func CheckHost(cfg *Config, links []HostLink) (errs []*Error, warnings []Warning
 				warnings = append(warnings, Warning(hostError(cfg, m, "put the members of a group into one VRF, or none of them; their routes are in one table",
 					"interface %s is in %s, but %s in %s", m.Name, vrf(l), first.Name, vrf(*first))))
 			}
+		}
+	}
+	for _, m := range cfg.Monitor {
+		switch l := host[m.Name]; {
+		case !l.Exists:
+			warnings = append(warnings, Warning(hostError(cfg, m, "check the name, or plug it in; it is watched when it appears",
+				"interface %s does not exist", m.Name)))
+		case l.Loopback:
+			err := hostError(cfg, m, "remove it", "interface %s is a loopback", m.Name)
+			errs = append(errs, &err)
 		}
 	}
 	return errs, warnings

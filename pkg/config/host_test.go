@@ -61,3 +61,15 @@ func TestCheckHost(t *testing.T) {
 		})
 	}
 }
+
+// Of a monitored interface nothing moves: it may be a port, or somebody's who manages it.
+func TestHostOfMonitored(t *testing.T) {
+	cfg := parse(t, two+"monitor:\n  hme7:\n  hme8:\n  hme9:\n")
+	errs, warnings := CheckHost(cfg, []HostLink{{Name: "hme0", Exists: true}, {Name: "hme1", Exists: true},
+		{Name: "hme7", Exists: true, Loopback: true},
+		{Name: "hme8", Exists: true, Master: "bond0", MasterKind: "bond", MTU: 9000, Manager: ManagerNM}})
+	require.Len(t, errs, 1)
+	require.EqualError(t, errs[0], "f:5:3: interface hme7 is a loopback; remove it")
+	require.Len(t, warnings, 1)
+	require.Equal(t, "f:7:3: interface hme9 does not exist; check the name, or plug it in; it is watched when it appears", warnings[0].String())
+}

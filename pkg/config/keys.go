@@ -92,7 +92,7 @@ var topKeys = []key[Config]{
 		c.Groups, err = d.groups(n)
 		return err
 	}},
-	{"monitor", nil},
+	{"monitor", (*decoder).readMonitor},
 	{"notify", (*decoder).readNotify},
 }
 

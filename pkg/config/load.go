@@ -45,7 +45,10 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err := decode(d, root, "the file", topKeys, &cfg); err != nil {
 		return nil, err
 	}
-	if len(cfg.Groups) == 0 {
+	if err := d.checkMonitor(&cfg); err != nil {
+		return nil, err
+	}
+	if len(cfg.Groups)+len(cfg.Monitor) == 0 {
 		return nil, d.errorAt(Pos{1, 1}, "add one under `groups:`", "there is no group")
 	}
 	return &cfg, nil

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func readSolaris(t *testing.T, files map[string]string) (*Config, string, []stri
 	require.NoError(t, err)
 	again, err := Parse(cfg.File, text)
 	require.NoError(t, err)
-	require.Equal(t, again.Groups, cfg.Groups, "what import prints means the same")
+	require.Equal(t, again.Watched(), cfg.Watched(), "what import prints means the same")
 	var said []string
 	for _, w := range warnings {
 		said = append(said, w.String())
@@ -268,8 +269,8 @@ func TestSolarisErrors(t *testing.T) {
 		{"twice", map[string]string{mpathd: "FAILBACK=no\nfailback=yes"}, "etc/default/mpathd:2: failback=yes: the key is there already, in line 1; remove one of the two"},
 		{"unknown key", map[string]string{mpathd: "FAILBACKS=no"}, "etc/default/mpathd:1: FAILBACKS=no: this is no key of mpathd; its keys are FAILURE_DETECTION_TIME, FAILBACK, TRACK_INTERFACES_ONLY_WITH_GROUPS"},
 		{"no sign", map[string]string{mpathd: "FAILBACK no"}, "etc/default/mpathd:1: \"FAILBACK no\": there is no `=`; write KEY=VALUE"},
-		{"monitor", map[string]string{mpathd: "TRACK_INTERFACES_ONLY_WITH_GROUPS=no", "etc/hostname.hme2": "web1"},
-			"etc/default/mpathd:1: TRACK_INTERFACES_ONLY_WITH_GROUPS=no: monitor, for hme2, is not built yet; write yes, or put hme2 into a group"},
+		{"an address that a monitored interface has", map[string]string{mpathd: "TRACK_INTERFACES_ONLY_WITH_GROUPS=no", "etc/hostname.hme2": "unreal -failover"},
+			"etc/hostname.hme2:1: unreal: 192.0.2.10 is already a data address of group unrealgrp1; remove one of the two"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg, text, _, err := solaris(solarisFiles(row.files), "/r")
@@ -279,6 +280,29 @@ func TestSolarisErrors(t *testing.T) {
 			require.Nil(t, text)
 		})
 	}
+}
+
+// TRACK_INTERFACES_ONLY_WITH_GROUPS=no watches the interfaces that are in no group, by their test
+// addresses where they have some.
+func TestSolarisMonitor(t *testing.T) {
+	files := map[string]string{"etc/default/mpathd": "TRACK_INTERFACES_ONLY_WITH_GROUPS=no\n", "etc/hostname.hme2": "web1 standby",
+		"etc/hostname.hme3": "web2-test deprecated -failover"}
+	cfg, text, said := readSolaris(t, files)
+	require.Len(t, cfg.Groups, 1)
+	require.Len(t, cfg.Monitor, 2)
+	require.Equal(t, "hme2", cfg.Monitor[0].Name)
+	require.Empty(t, cfg.Monitor[0].Test)
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("192.0.2.31/24")}, cfg.Monitor[1].Test)
+	require.Contains(t, text, "\nmonitor: # /r/etc/default/mpathd:1: TRACK_INTERFACES_ONLY_WITH_GROUPS=no\n  hme2: # /r/etc/hostname.hme2:1: hme2\n  hme3:")
+	require.Equal(t, []string{
+		"/r/etc/hostname.hme2:1: hme2: it is watched only, and its addresses are not set, as it is in no group; they are left to whatever configures them",
+		"/r/etc/hostname.hme3:1: hme3: it is watched only, and its addresses are not set, as it is in no group; they are left to whatever configures them",
+	}, said)
+
+	files["etc/hostname.hme0"], files["etc/hostname.hme1"], files["etc/hostname.hme3"] = "-", "-", "-"
+	cfg, _, _ = readSolaris(t, files)
+	require.Empty(t, cfg.Groups)
+	require.Len(t, cfg.Monitor, 1)
 }
 
 // What the host makes of it has its place in the Solaris files too.

@@ -37,11 +37,11 @@ type solarisAddress struct {
 
 // yaml writes down what the files say, with the word that each line comes from.
 func (h *solarisHost) yaml(r *solarisReader) ([]byte, origins, error) {
-	groups, err := h.groups(r)
+	groups, monitored, err := h.groups(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(groups) == 0 {
+	if len(groups)+len(monitored) == 0 {
 		return nil, nil, &Error{File: r.path("etc/hostname.*"), Cause: "no interface is in a group",
 			Advice: "write `group NAME` into the files of its interfaces, or name the right folder"}
 	}
@@ -50,16 +50,24 @@ func (h *solarisHost) yaml(r *solarisReader) ([]byte, origins, error) {
 	for _, w := range r.warnings {
 		t.line(word{}, "# %s", shown(w.String()))
 	}
-	t.line(word{}, "groups:")
+	if len(groups) > 0 {
+		t.line(word{}, "groups:")
+	}
 	for _, g := range groups {
 		t.group(g, &h.mpathd)
+	}
+	if len(monitored) > 0 {
+		t.line(h.mpathd.trackAll, "monitor:")
+	}
+	for _, m := range monitored {
+		t.member(m, "  ")
 	}
 	return []byte(t.text.String()), t.origin, nil
 }
 
-// groups in the order in which the files name them.
-func (h *solarisHost) groups(r *solarisReader) ([]*solarisGroup, error) {
-	var groups []*solarisGroup
+// groups in the order in which the files name them, and the interfaces that are in none but watched all
+// the same.
+func (h *solarisHost) groups(r *solarisReader) (groups []*solarisGroup, monitored []*solarisMember, err error) {
 	for _, m := range h.interfaces {
 		// An interface of kind ipmp has its own name for its group where the file gives none.
 		if m.ipmp && m.group.text == "" {
@@ -67,12 +75,14 @@ func (h *solarisHost) groups(r *solarisReader) ([]*solarisGroup, error) {
 		}
 		tests, data, err := r.addresses(m)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if m.group.text == "" && h.mpathd.trackAll.text != "" {
+			r.warn(m.at, "they are left to whatever configures them", "it is watched only, and its addresses are not set, as it is in no group")
+			monitored = append(monitored, &solarisMember{m, tests})
+			continue
 		}
 		if m.group.text == "" {
-			if h.mpathd.trackAll.text != "" {
-				return nil, h.mpathd.trackAll.wrong("write yes, or put "+m.name+" into a group", "monitor, for %s, is not built yet", m.name)
-			}
 			r.warn(m.at, "it is left to whatever configures it", "left out, as it is in no group")
 			continue
 		}
@@ -87,7 +97,7 @@ func (h *solarisHost) groups(r *solarisReader) ([]*solarisGroup, error) {
 		}
 		g.addresses = append(g.addresses, data...)
 	}
-	return groups, nil
+	return groups, monitored, nil
 }
 
 // addresses of an interface that are up, those that do not fail over apart.
@@ -186,16 +196,7 @@ func (t *yamlText) group(g *solarisGroup, m *solarisMpathd) {
 	}
 	t.line(g.at, "    interfaces:")
 	for _, m := range g.members {
-		t.line(m.at, "      %s:", scalar(m.name))
-		if m.standby.text != "" {
-			t.line(m.standby, "        standby: true")
-		}
-		if len(m.tests) > 0 {
-			t.line(m.at, "        test:")
-		}
-		for _, a := range m.tests {
-			t.line(a.at, "          - %q", a.Prefix)
-		}
+		t.member(m, "      ")
 	}
 	if len(g.addresses) > 0 {
 		t.line(g.at, "    addresses:")
@@ -205,6 +206,20 @@ func (t *yamlText) group(g *solarisGroup, m *solarisMpathd) {
 		if a.home != "" {
 			t.line(a.at, "        home: %s", scalar(a.home))
 		}
+	}
+}
+
+// member of a group, or an interface that is watched only: there standby means nothing, on Solaris too.
+func (t *yamlText) member(m *solarisMember, indent string) {
+	t.line(m.at, "%s%s:", indent, scalar(m.name))
+	if m.standby.text != "" && m.group.text != "" {
+		t.line(m.standby, "%s  standby: true", indent)
+	}
+	if len(m.tests) > 0 {
+		t.line(m.at, "%s  test:", indent)
+	}
+	for _, a := range m.tests {
+		t.line(a.at, "%s    - %q", indent, a.Prefix)
 	}
 }
 
