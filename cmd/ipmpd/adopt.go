@@ -43,7 +43,7 @@ type replacedRoute struct {
 // it returns whether something is wanted that was not wanted before.
 func (e *engine) adopt(s *netstate.Snapshot) (changed bool) {
 	o := routesOf(s)
-	for _, u := range e.units {
+	for _, u := range e.groups() {
 		g := u.desired()
 		taken, beside := addr.Adoptable(&g, &o)
 		u.staying, u.stayCount = addr.StayingRoutes(&g, &o, mostForeign)

@@ -71,7 +71,7 @@ var badFiles = []struct{ name, yaml, want string }{
 		"15:13: hme1 has more than 8 test addresses of a family; remove some"},
 
 	{"http", "http: {listen: '127.0.0.1:9643'}\n" + goodGroup, "1:1: http is not built yet; remove it"},
-	{"monitor", goodGroup + "monitor: {}\n", "6:1: monitor is not built yet; remove it"},
+	{"monitor", goodGroup + "monitor: {hme0: }\n", "6:11: interface hme0 is in group g and under monitor; leave it in one of them"},
 	{"notify", goodGroup + "notify: [page-me]\n", `6:10: program "page-me" has no absolute path; write the path from / on`},
 	{"multicast", goodGroup + "    multicast: failover\n", "6:5: multicast is not built yet; remove it"},
 	{"force", goodGroup + "    force: yes please\n", `6:12: force is "yes please"; write true or false`},

@@ -18,14 +18,14 @@ import (
 // begin sets up all groups, before any task runs: what is known of the host decides where addresses
 // go; probes are not waited for (contract section 2, "start").
 func (e *engine) begin(cfg *config.Config) {
-	s := e.watcher.Snapshot()
-	seats := e.found(cfg.Groups, s)
-	places := seats.allot(cfg.Groups)
-	for i := range cfg.Groups {
-		u := newUnit(&cfg.Groups[i], places)
+	s, groups := e.watcher.Snapshot(), cfg.Watched()
+	seats := e.found(groups, s)
+	places := seats.allot(groups)
+	for i := range groups {
+		u := newUnit(&groups[i], places)
 		for _, m := range u.members {
 			m.look(s)
-			m.offline = e.journal.Offline(m.cfg.Name)
+			m.offline = !m.monitored && e.journal.Offline(m.cfg.Name)
 		}
 		e.units = append(e.units, u)
 	}
@@ -47,7 +47,7 @@ func (e *engine) begin(cfg *config.Config) {
 		e.hold(u, s)
 		u.state, _ = group.New(u.groupConfig(), time.Duration(monotonic()), u.start(s))
 	}
-	e.recallRoutes(s, e.units...)
+	e.recallRoutes(s, e.groups()...)
 	e.adopt(s)
 	for _, u := range e.units {
 		e.publish(u)
@@ -191,10 +191,8 @@ func (e *engine) forget(places seating) {
 		for _, a := range u.cfg.Addresses {
 			delete(owners, a.Prefix.Addr())
 		}
-		for _, m := range u.members {
-			for _, p := range m.cfg.Test {
-				delete(owners, p.Addr())
-			}
+		for _, ip := range u.named() {
+			delete(owners, ip)
 		}
 	}
 	for ip := range owners {

@@ -68,8 +68,12 @@ func writeChecked(w io.Writer, cfg *config.Config, warnings []config.Warning, fo
 		interfaces += len(g.Interfaces)
 		addresses += len(g.Addresses)
 	}
-	fmt.Fprintf(out, "%s: ok: %s, %s, %s\n", cfg.File, counted(len(cfg.Groups), "group", "groups"),
-		counted(interfaces, "interface", "interfaces"), counted(addresses, "address", "addresses"))
+	monitored := ""
+	if n := len(cfg.Monitor); n > 0 {
+		monitored = fmt.Sprintf(", %d monitored", n)
+	}
+	fmt.Fprintf(out, "%s: ok: %s, %s, %s%s\n", cfg.File, counted(len(cfg.Groups), "group", "groups"),
+		counted(interfaces, "interface", "interfaces"), counted(addresses, "address", "addresses"), monitored)
 	return out.err
 }
 

@@ -284,13 +284,17 @@ func (d *daemon) ready(ctx context.Context, server *control.Server, systemd *not
 		return nil
 	}
 	systemd.Ready(watched(d.cfg))
-	d.log.Info("ready", "groups", len(d.cfg.Groups), "adopted", d.objects.Adopted, "timer", d.objects.Timer)
+	d.log.Info("ready", "groups", len(d.cfg.Groups), "monitored", len(d.cfg.Monitor), "adopted", d.objects.Adopted, "timer", d.objects.Timer)
 	return nil
 }
 
 // watched is the daemon's status in a few words.
 func watched(cfg *config.Config) string {
-	return counted(len(cfg.Groups), "group", "groups") + " watched"
+	text := counted(len(cfg.Groups), "group", "groups")
+	if n := len(cfg.Monitor); n > 0 {
+		text += " and " + counted(n, "interface in none", "interfaces in none")
+	}
+	return text + " watched"
 }
 
 // runLinks hears link messages on a locked real-time thread.

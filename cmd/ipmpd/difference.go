@@ -10,7 +10,7 @@ import (
 	"github.com/ipmpd/ipmpd/pkg/config"
 )
 
-// difference is what a reload has to do, by the names of groups, in file order.
+// difference is what a reload has to do, by the keys of groups and monitored interfaces, in file order.
 type difference struct {
 	changed, fresh, gone []string
 	moved                bool // the order of the groups, which counts for routes
@@ -22,10 +22,10 @@ func compare(was, is []config.Group) difference {
 	old := map[string]*config.Group{}
 	var stayed, stay []string
 	for i := range was {
-		old[was[i].Name] = &was[i]
+		old[was[i].Key()] = &was[i]
 	}
 	for i := range is {
-		name := is[i].Name
+		name := is[i].Key()
 		before := old[name]
 		switch {
 		case before == nil:
@@ -37,10 +37,10 @@ func compare(was, is []config.Group) difference {
 		stay = append(stay, name)
 	}
 	for i := range was {
-		if slices.Contains(stay, was[i].Name) {
-			stayed = append(stayed, was[i].Name)
+		if name := was[i].Key(); slices.Contains(stay, name) {
+			stayed = append(stayed, name)
 		} else {
-			d.gone = append(d.gone, was[i].Name)
+			d.gone = append(d.gone, name)
 		}
 	}
 	d.moved = !slices.Equal(stayed, stay)

@@ -88,6 +88,7 @@ type engine struct {
 	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
 	// not do; afterwards is called when nobody leaves any more.
 	leaving    []*departure
+	reloads    int // so far
 	unfinished []addr.Failure
 	afterwards []func()
 	tick       *time.Ticker

@@ -127,8 +127,12 @@ func withLink(links []addr.HostLink, units []*unit) []addr.HostLink {
 // leftOver is what the groups of a configuration no longer name of those that were at work, as one
 // group: interfaces and addresses.
 func leftOver(former []addr.UndoGroup, units []*unit) addr.UndoGroup {
-	named, members := map[netip.Addr]bool{}, map[int]bool{}
+	named, members, watched := map[netip.Addr]bool{}, map[int]bool{}, map[int]bool{}
 	for _, u := range units {
+		if u.monitors() {
+			watched[u.members[0].ifindex] = true
+			continue
+		}
 		for _, ip := range u.named() {
 			named[ip] = true
 		}
@@ -149,7 +153,7 @@ func leftOver(former []addr.UndoGroup, units []*unit) addr.UndoGroup {
 					gone.Addresses = append(gone.Addresses, a)
 				}
 			}
-			if m.Index != 0 && !members[m.Index] {
+			if m.Index != 0 && !members[m.Index] && !(g.Monitor && watched[m.Index]) {
 				gone.Members = append(gone.Members, addr.UndoMember{Name: m.Name, Index: m.Index, Clsact: m.Clsact})
 			}
 		}

@@ -54,7 +54,7 @@ func (e *engine) lookAt(u *unit, s *netstate.Snapshot) (changed bool) {
 			}
 			continue
 		}
-		if l := s.Link(was); l != nil {
+		if l := s.Link(was); l != nil && !m.monitored {
 			m.former = addr.Leaving{Name: l.Name, Index: was}
 			e.log.Warn("renamed; it is the member that the file names no more", "interface", m.cfg.Name, "is", l.Name)
 		}
@@ -64,7 +64,7 @@ func (e *engine) lookAt(u *unit, s *netstate.Snapshot) (changed bool) {
 		e.compareMACs(u)
 	}
 	for _, m := range others {
-		if m.twin == "" {
+		if m.twin == "" && !m.monitored {
 			e.announceAnew(u, m)
 		}
 	}
@@ -108,6 +108,9 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 // attach puts the programs on a member. Without them it is watched by its link only, which is said.
 func (e *engine) attach(u *unit, m *member) {
 	m.waits = false
+	if m.monitored && m.mac == (addr.MAC{}) {
+		return // no Ethernet: its link is all that is watched
+	}
 	a, err := e.attachAs(m.ifindex, u.cfg.Attach)
 	if err != nil {
 		if text := err.Error(); text != m.attachErr {

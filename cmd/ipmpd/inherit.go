@@ -84,6 +84,7 @@ func (in *inheritance) findOwners(u *unit) {
 func (u *unit) inheritSides(was *unit) {
 	for f := range u.side {
 		s, old := &u.side[f], &was.side[f]
+		s.used = s.used || u.monitors() && old.used
 		if !s.used || !old.used {
 			continue
 		}
@@ -173,6 +174,9 @@ func (u *unit) named() []netip.Addr {
 	var list []netip.Addr
 	for _, a := range u.cfg.Addresses {
 		list = append(list, a.Prefix.Addr())
+	}
+	if u.monitors() {
+		return nil // its addresses are the host's
 	}
 	for _, m := range u.cfg.Interfaces {
 		for _, p := range m.Test {

@@ -150,6 +150,9 @@ func (u *unit) hasBit(bit int) bool {
 func (e *engine) releaseGone(gone []string, groups []config.Group) {
 	names, ips := map[string]bool{}, map[netip.Addr]bool{}
 	for i := range groups {
+		if groups[i].Monitors() {
+			continue // what it had of a group has to be put back
+		}
 		for _, m := range groups[i].Interfaces {
 			names[m.Name] = true
 			for _, p := range m.Test {
@@ -161,7 +164,7 @@ func (e *engine) releaseGone(gone []string, groups []config.Group) {
 		}
 	}
 	for _, name := range gone {
-		at := slices.IndexFunc(e.units, func(u *unit) bool { return u.cfg.Name == name })
+		at := slices.IndexFunc(e.units, func(u *unit) bool { return u.cfg.Key() == name })
 		goesOn := at < 0 || slices.ContainsFunc(e.units[at].named(), func(ip netip.Addr) bool { return ips[ip] }) ||
 			slices.ContainsFunc(e.units[at].members, func(m *member) bool { return names[m.cfg.Name] })
 		if goesOn {

@@ -30,7 +30,11 @@ type member struct {
 	// former is the interface that had its name until somebody renamed it; Index 0: none. What is ours
 	// is taken off it.
 	former addr.Leaving
-	table  uint32 // of the VRF that it belongs to; 0: none
+	// monitored: it is in no group. Then source is what it is probed from in each family, an address that
+	// it has by itself; not valid: none.
+	monitored bool
+	source    [bpf.Families]netip.Prefix
+	table     uint32 // of the VRF that it belongs to; 0: none
 
 	// linkAt is when this run saw the link come up (CLOCK_MONOTONIC ns); 0: it was up at the start.
 	linkAt int64
@@ -71,6 +75,7 @@ func (m *member) look(s *netstate.Snapshot) (changed bool) {
 	l := s.LinkByName(m.cfg.Name)
 	if l == nil {
 		m.ifindex, m.mac, m.linkLocal, m.link = 0, addr.MAC{}, netip.Addr{}, group.LinkUnknown
+		m.source = [bpf.Families]netip.Prefix{}
 		return old.ifindex != 0
 	}
 	if m.ifindex != l.Index {
@@ -81,6 +86,9 @@ func (m *member) look(s *netstate.Snapshot) (changed bool) {
 	if m.link == group.LinkUnknown {
 		m.link = linkOf(l.Carrier)
 	}
+	if m.monitored {
+		m.source = sources(m.cfg.Test, s.AddressesOf(l.Index), m.mac != addr.MAC{})
+	}
 	m.linkLocal = netip.Addr{}
 	for _, a := range s.AddressesOf(l.Index) {
 		if ip := a.Prefix.Addr(); ip.Is6() && ip.IsLinkLocalUnicast() {
@@ -89,7 +97,7 @@ func (m *member) look(s *netstate.Snapshot) (changed bool) {
 		}
 	}
 	return m.ifindex != old.ifindex || m.mac != old.mac || m.linkLocal != old.linkLocal ||
-		m.table != old.table
+		m.table != old.table || m.source != old.source
 }
 
 func linkOf(carrier bool) group.Link {
@@ -102,6 +110,9 @@ func linkOf(carrier bool) group.Link {
 // test is the test address of a family, the first of the file; a link-local address is the IPv6 one
 // where none is given.
 func (m *member) test(family int) netip.Addr {
+	if m.monitored {
+		return m.source[family].Addr()
+	}
 	for _, p := range m.cfg.Test {
 		if p.Addr().Is4() == (family == 0) {
 			return p.Addr()
@@ -116,6 +127,10 @@ func (m *member) test(family int) netip.Addr {
 // describe is the member for the BPF programs.
 func (m *member) describe(group int) bpf.Member {
 	b := bpf.Member{Ifindex: uint32(m.ifindex), Group: uint8(group), Bit: uint8(m.bit), Mac: m.mac}
+	if m.monitored {
+		b.Flags = bpf.Monitored
+		return b
+	}
 	for _, p := range m.cfg.Test {
 		f := 0
 		if p.Addr().Is6() {

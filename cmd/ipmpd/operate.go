@@ -39,6 +39,10 @@ func (e *engine) command(c *command) {
 		c.done <- control.NotFound(fmt.Sprintf("%s is in no group", c.Interface), "see `ipmpd status`")
 		return
 	}
+	if u.monitors() {
+		c.done <- control.Refused(c.Interface+" is in no group: it is only watched, and nothing would move off it", "put it into a group first")
+		return
+	}
 	switch c.Verb {
 	case control.Offline:
 		c.done <- e.offline(u, m, c.Force)
@@ -169,17 +173,17 @@ func (e *engine) adapt(u *unit, now int64, samples []detect.Sample) (changed boo
 			Rounds: track.Ticks - track.Skipped, Late: track.Late, Policed: detect.PolicedShare(mine)}); ev {
 		case detect.AdaptNone:
 		case detect.AdaptPoliced:
-			e.event(control.Event{Event: control.EventTargetPoliced, Group: u.cfg.Name,
+			e.event(control.Event{Event: control.EventTargetPoliced, Group: u.cfg.Name, Interface: u.loner(),
 				Family: detect.Family(f).String(), Detail: fmt.Sprintf("rounds every %v", side.adapt.Interval())})
 			changed = true
 		default:
-			e.event(control.Event{Event: control.EventDetectionTimeAdapted, Group: u.cfg.Name,
+			e.event(control.Event{Event: control.EventDetectionTimeAdapted, Group: u.cfg.Name, Interface: u.loner(),
 				Family: detect.Family(f).String(), Detail: fmt.Sprintf("%s: rounds every %v", ev, side.adapt.Interval())})
 			changed = true
 		}
 		// A rate on trial, for a policer, comes without an event.
 		changed = changed || side.adapt.Interval() != side.interval
-		if now >= side.sayAt {
+		if now >= side.sayAt && !u.monitors() {
 			side.sayAt = now + time.Second.Nanoseconds()
 			e.sayAchievable(u, f)
 		}

@@ -23,6 +23,7 @@ import (
 // retarget chooses a group's targets and learns their MACs; it returns whether the prober's plan is
 // another.
 func (e *engine) retarget(u *unit, s *netstate.Snapshot) (changed bool) {
+	changed = e.updateFamilies(u)
 	for f := range u.side {
 		side := &u.side[f]
 		if !side.used {
@@ -31,7 +32,7 @@ func (e *engine) retarget(u *unit, s *netstate.Snapshot) (changed bool) {
 		var chosen []netip.Addr
 		chosen, side.from = detect.Retarget(detect.Family(f), u.candidates(f, s), side.targets, side.from, u.tracker.GroupFailed())
 		if !slices.Equal(chosen, side.targets) {
-			e.event(control.Event{Event: control.EventTargetChanged, Group: u.cfg.Name,
+			e.event(control.Event{Event: control.EventTargetChanged, Group: u.cfg.Name, Interface: u.loner(),
 				Family: detect.Family(f).String(), Detail: nameOr(joinAddrs(chosen), "none")})
 			side.targets = chosen
 		}
@@ -61,7 +62,7 @@ func (u *unit) candidates(family int, s *netstate.Snapshot) detect.Candidates {
 	links := map[int]bool{}
 	for _, m := range u.members {
 		links[m.ifindex] = m.ifindex != 0
-		for _, p := range m.cfg.Test {
+		for _, p := range m.tests() {
 			c.Subnets = append(c.Subnets, p.Masked())
 		}
 	}

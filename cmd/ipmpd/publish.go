@@ -20,6 +20,9 @@ func (e *engine) publishWords(u *unit) {
 	for f := range bpf.Families {
 		var set, clear uint32
 		want := u.state.Usable(group.Family(f))
+		if u.monitors() {
+			want = 1 // what it sends has no other way, and is not looked at
+		}
 		for _, m := range u.members {
 			bit := uint32(1) << m.bit
 			wanted := want&(1<<m.index) != 0
@@ -58,6 +61,9 @@ func (e *engine) publishSurvivors(u *unit) {
 
 // publishTests fixes who answers ARP for test addresses: their own member, usable or not.
 func (e *engine) publishTests(m *member) {
+	if m.monitored {
+		return
+	}
 	for _, p := range m.cfg.Test {
 		if p.Addr().Is4() {
 			e.warnIf(e.objects.FixOwner(p.Addr(), m.number))
@@ -85,15 +91,15 @@ func (e *engine) publishOwners(u *unit) {
 	}
 }
 
-// desired is what is wanted of the host, of all groups.
+// desired is what is wanted of the host, of all groups. Of monitored interfaces nothing is.
 func (e *engine) desired() addr.Desired {
 	var d addr.Desired
-	for _, u := range e.units {
+	for _, u := range e.groups() {
 		d.Groups = append(d.Groups, u.desired())
 	}
 	d.Found = e.undo.Addresses
 	for _, l := range e.leaving {
-		if l.m.ifindex != 0 {
+		if l.m.ifindex != 0 && !l.m.monitored {
 			d.Leaving = append(d.Leaving, addr.Leaving{Name: l.m.cfg.Name, Index: l.m.ifindex})
 		}
 	}

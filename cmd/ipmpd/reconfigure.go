@@ -57,7 +57,7 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 	e.units = units
 	for _, n := range successors {
 		e.establish(n, s)
-		if n.in == nil {
+		if n.in == nil && !n.monitors() {
 			e.recallRoutes(s, n.unit)
 			n.succeedRoutes(was, units)
 		}
@@ -82,7 +82,7 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 	return diff
 }
 
-// configured are the groups that run.
+// configured are the groups and the monitored interfaces that run.
 func (e *engine) configured() []config.Group {
 	groups := make([]config.Group, 0, len(e.units))
 	for _, u := range e.units {
@@ -95,7 +95,7 @@ func (e *engine) configured() []config.Group {
 func (e *engine) seating() seating {
 	s := seating{slots: map[string]int{}, seats: map[string]seat{}}
 	for _, u := range e.units {
-		s.slots[u.cfg.Name] = u.slot
+		s.slots[u.cfg.Key()] = u.slot
 		for _, m := range u.members {
 			s.seats[m.cfg.Name] = seat{m.number, u.slot, m.bit}
 		}
@@ -108,8 +108,8 @@ func (e *engine) seating() seating {
 func (e *engine) succession(groups []config.Group, diff *difference) (units []*unit, successors []*successor) {
 	places := e.seating().allot(groups)
 	for i := range groups {
-		name := groups[i].Name
-		at := slices.IndexFunc(e.units, func(u *unit) bool { return u.cfg.Name == name })
+		name := groups[i].Key()
+		at := slices.IndexFunc(e.units, func(u *unit) bool { return u.cfg.Key() == name })
 		changed := slices.Contains(diff.changed, name)
 		if at >= 0 && !changed {
 			units = append(units, e.units[at])
@@ -140,7 +140,7 @@ func (e *engine) welcome(was []*unit, successors []*successor, s *netstate.Snaps
 				m.succeed(u, from)
 			}
 			m.look(s)
-			m.offline = e.journal.Offline(m.cfg.Name)
+			m.offline = !m.monitored && e.journal.Offline(m.cfg.Name)
 			// It takes long, and means nothing yet: the programs do not know the interface.
 			if m.ifindex != 0 && m.attachment == nil {
 				e.attach(n.unit, m)

@@ -35,7 +35,7 @@ func (e *engine) releaseGroup(name string) error {
 	}
 	var leaving, staying []*unit
 	for _, u := range e.units {
-		if name == "" || u.cfg.Name == name {
+		if name == "" || u.cfg.Key() == name {
 			leaving = append(leaving, u)
 			e.quiesce(u)
 		} else {
@@ -67,7 +67,7 @@ func (e *engine) releaseGroup(name string) error {
 		e.released = true
 	}
 	e.log.Debug("released", "group", name, "steps", b.did)
-	e.event(control.Event{Event: control.EventConfigReloaded, Group: name, Detail: "released"})
+	e.event(releasedEvent(name, leaving))
 	if len(b.failures) == 0 {
 		e.undo.Forget(r)
 		e.journal.forgetRoutes(r)
@@ -83,6 +83,15 @@ func (e *engine) releaseGroup(name string) error {
 		e.watchSysctls()
 	}
 	return firstOf(errs)
+}
+
+// releasedEvent tells of a release: of a group, of a monitored interface, or of all with "".
+func releasedEvent(name string, leaving []*unit) control.Event {
+	ev := control.Event{Event: control.EventConfigReloaded, Group: name, Detail: "released"}
+	if name != "" && len(leaving) == 1 && leaving[0].monitors() {
+		ev.Group, ev.Interface = "", leaving[0].loner()
+	}
+	return ev
 }
 
 // quiesce a group that leaves: nothing of it is decided any more, in the kernel or here.

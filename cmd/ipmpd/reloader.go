@@ -117,7 +117,7 @@ func (r *reloader) lookAhead(ctx context.Context, cfg *config.Config) ([]config.
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if diff := compare(running, cfg.Groups); diff.nothing() {
+	if diff := compare(running, cfg.Watched()); diff.nothing() {
 		return nil, nil
 	}
 	return checkLastAddress(cfg, r.engine.journal)
@@ -129,11 +129,22 @@ func (e *engine) reload(ctx context.Context, cfg *config.Config, notify func([]s
 	answer := make(chan string, 1)
 	event := func() {
 		notify(programPaths(cfg.Notify)) // who is new hears of the reload already
-		before := e.states()
-		diff := e.reconfigure(cfg.Groups)
+		before, groups := e.states(), cfg.Watched()
+		diff := compare(e.configured(), groups)
+		now, later := e.atOnce(groups)
+		e.reconfigure(now)
 		e.event(control.Event{Event: control.EventConfigReloaded, Detail: diff.String()})
 		e.tellStates(before)
-		e.afterwards = append(e.afterwards, func() { answer <- diff.String() })
+		e.reloads++
+		mine := e.reloads
+		e.afterwards = append(e.afterwards, func() {
+			if later && mine == e.reloads {
+				before := e.states()
+				e.reconfigure(groups)
+				e.tellStates(before)
+			}
+			answer <- diff.String()
+		})
 		e.dismiss(time.Now())
 	}
 	select {

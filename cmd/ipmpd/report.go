@@ -10,6 +10,9 @@ import (
 
 // report tells what a group did: to those who watch, to the log and to the history.
 func (e *engine) report(u *unit, a group.Action, from *origin, done *stamps, failures []addr.Failure) {
+	if _, is := a.(group.MemberChanged); u.monitors() && !is {
+		return // it is no group, and nothing of it goes anywhere
+	}
 	switch a := a.(type) {
 	case group.Move:
 		if u.isHeld(a.Address) {

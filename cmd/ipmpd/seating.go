@@ -34,12 +34,12 @@ func (was seating) allot(groups []config.Group) seating {
 	}
 	for i := range groups {
 		g := &groups[i]
-		slot, stays := was.slots[g.Name]
+		slot, stays := was.slots[g.Key()]
 		if !stays {
 			continue
 		}
 		slots.use(slot, true)
-		is.slots[g.Name] = slot
+		is.slots[g.Key()] = slot
 		for _, m := range g.Interfaces {
 			if s, had := was.seats[m.Name]; had && s.group == slot {
 				numbers.use(s.number, true)
@@ -50,10 +50,10 @@ func (was seating) allot(groups []config.Group) seating {
 	}
 	for i := range groups {
 		g := &groups[i]
-		if _, stays := is.slots[g.Name]; !stays {
-			is.slots[g.Name] = slots.free()
+		if _, stays := is.slots[g.Key()]; !stays {
+			is.slots[g.Key()] = slots.free()
 		}
-		slot := is.slots[g.Name]
+		slot := is.slots[g.Key()]
 		for _, m := range g.Interfaces {
 			if _, stays := is.seats[m.Name]; !stays {
 				is.seats[m.Name] = seat{number: numbers.free(), group: slot, bit: bitsOf(bits, slot).free()}
@@ -77,7 +77,7 @@ func recalled(groups []config.Group, members []bpf.Member, names map[int]string)
 		for _, m := range groups[i].Interfaces {
 			if s, had := was.seats[m.Name]; had && !taken[s.group] {
 				taken[s.group] = true
-				was.slots[groups[i].Name] = s.group
+				was.slots[groups[i].Key()] = s.group
 				break
 			}
 		}

@@ -58,6 +58,9 @@ func (e *engine) carryOut(u *unit, actions []group.Action, before []int, from *o
 		e.publish(u)
 		done.egress = monotonic()
 	}
+	if u.monitors() {
+		moved, publish = false, false // nothing of the host follows
+	}
 	if moved || publish {
 		if moved || from != nil || !e.asApplied(u) {
 			failures = e.move(u, before, from, &done)

@@ -107,8 +107,8 @@ func (u *unit) copies(elsewhere map[netip.Addr]copyOf) (list []copyOf) {
 }
 
 func (e *engine) isMember(ifindex int) bool {
-	_, is := (*e.seats.Load())[ifindex]
-	return is
+	at, is := (*e.seats.Load())[ifindex]
+	return is && !slices.ContainsFunc(e.monitors(), func(u *unit) bool { return u.slot == at.group })
 }
 
 // foreignCopies for the status.

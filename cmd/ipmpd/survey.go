@@ -26,7 +26,8 @@ type survey struct {
 	effective uint64
 	pins      string
 	snapshot  *netstate.Snapshot
-	units     []*unit
+	units     []*unit // groups
+	monitored []*unit
 	kernel    check.KernelFacts
 	processes []check.Process
 }
@@ -46,11 +47,16 @@ func examine(ctx context.Context, cfg *config.Config, root string) ([]check.Find
 	if err := watcher.Close(); err != nil {
 		return nil, fmt.Errorf("close rtnetlink: %w", err)
 	}
-	places := seating{}.allot(cfg.Groups)
-	for i := range cfg.Groups {
-		u := newUnit(&cfg.Groups[i], places)
+	groups := cfg.Watched()
+	places := seating{}.allot(groups)
+	for i := range groups {
+		u := newUnit(&groups[i], places)
 		for _, m := range u.members {
 			m.look(s.snapshot)
+		}
+		if u.monitors() {
+			s.monitored = append(s.monitored, u)
+			continue
 		}
 		u.state, _ = group.New(u.groupConfig(), time.Duration(monotonic()), u.start(s.snapshot))
 		s.units = append(s.units, u)
@@ -90,17 +96,9 @@ func (s *survey) members() []check.Finding {
 				}
 			}
 			l.Uppers = uppersOf(s.snapshot, m.ifindex)
-			d := check.Driver{Member: l.Name, Name: driverOf(l.Name), Attach: string(u.cfg.Attach), TCX: s.kernel.TCX}
-			programs, err := bpf.ForeignOn(m.ifindex, s.pins)
-			if err != nil {
-				found = append(found, check.Finding{Level: check.Note, About: l.Name, Text: "programs of others were not looked at: " + err.Error()})
-			}
-			for _, p := range programs {
-				l.Programs = append(l.Programs, p.String())
-				if p.Hook == "xdp" {
-					d.XDPByOther = strings.TrimPrefix(p.String(), "xdp ")
-				}
-			}
+			d, programs, notes := s.driver(u, m)
+			l.Programs = programs
+			found = append(found, notes...)
 			links, drivers = append(links, l), append(drivers, d)
 			if first {
 				manager := managerOf(s.root, l.Name, m.ifindex)
@@ -111,12 +109,38 @@ func (s *survey) members() []check.Finding {
 			}
 		}
 	}
+	for _, u := range s.monitored {
+		if m := u.members[0]; m.ifindex != 0 {
+			d, _, notes := s.driver(u, m)
+			drivers, found = append(drivers, d), append(found, notes...)
+			if text := m.lacks(); text != "" {
+				found = append(found, check.Finding{Level: check.Warning, About: m.cfg.Name, Text: text,
+					Advice: []string{"add it, or leave `test` out: then its own first address will do"}})
+			}
+		}
+	}
 	found = slices.Concat(check.Drivers(drivers), found, check.Links(links), check.Ports(drivers), check.Managers(managers))
 	if !first && len(links) > 0 {
 		found = append(found, check.Finding{Level: check.Note, About: "managers",
 			Text: "not looked at: the files of networkd, NetworkManager and ifupdown speak of another network namespace"})
 	}
 	return found
+}
+
+// driver of a member with what is on it already: programs of others.
+func (s *survey) driver(u *unit, m *member) (d check.Driver, programs []string, notes []check.Finding) {
+	d = check.Driver{Member: m.cfg.Name, Name: driverOf(m.cfg.Name), Attach: string(u.cfg.Attach), TCX: s.kernel.TCX}
+	foreign, err := bpf.ForeignOn(m.ifindex, s.pins)
+	if err != nil {
+		notes = append(notes, check.Finding{Level: check.Note, About: m.cfg.Name, Text: "programs of others were not looked at: " + err.Error()})
+	}
+	for _, p := range foreign {
+		programs = append(programs, p.String())
+		if p.Hook == "xdp" {
+			d.XDPByOther = strings.TrimPrefix(p.String(), "xdp ")
+		}
+	}
+	return d, programs, notes
 }
 
 // sysctls that `run` would set, by the plan that it would make.

@@ -29,7 +29,9 @@ func memberText(s group.State, c group.Cause, detail string) string {
 func (e *engine) states() (list []control.Event) {
 	for _, u := range e.units {
 		v := u.state.View()
-		list = append(list, control.Event{Event: control.EventGroupState, Group: u.cfg.Name, Detail: v.State.String()})
+		if !u.monitors() {
+			list = append(list, control.Event{Event: control.EventGroupState, Group: u.cfg.Name, Detail: v.State.String()})
+		}
 		for i, m := range v.Members {
 			list = append(list, control.Event{Event: control.EventInterfaceState, Group: u.cfg.Name,
 				Interface: u.memberName(i), Family: group.Both.String(), Detail: memberText(m.State, m.Cause, m.Detail)})
@@ -57,7 +59,7 @@ func (e *engine) tellMember(u *unit, m *member, family, news string) {
 
 // tellKinds: a test address is gone or has come, and a member is probed in another way than it was.
 func (e *engine) tellKinds(u *unit, m *member, old [group.Families]detect.Kind) {
-	if u.state == nil {
+	if u.state == nil || m.ifindex == 0 {
 		return
 	}
 	for f, kind := range m.kind {

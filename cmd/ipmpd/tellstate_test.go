@@ -44,7 +44,7 @@ func sketch(name string, members ...string) *unit {
 	var c group.Config
 	var start group.Start
 	for i, m := range members {
-		u.members = append(u.members, &member{cfg: &config.Interface{Name: m}, index: i})
+		u.members = append(u.members, &member{cfg: &config.Interface{Name: m}, index: i, ifindex: i + 1})
 		c.Members = append(c.Members, group.MemberConfig{Name: m})
 		start.Members = append(start.Members, group.MemberStart{Exists: true, Link: group.LinkUp})
 	}
@@ -97,6 +97,10 @@ func TestTellKinds(t *testing.T) {
 		u.state = nil
 		e.tellKinds(u, u.members[0], [2]detect.Kind{detect.KindNone, r.old})
 		require.Empty(t, heard(), "at the start there is nothing to compare with")
+		u = sketch("blue", "a")
+		u.members[0].kind[1], u.members[0].ifindex = r.is, 0
+		e.tellKinds(u, u.members[0], [2]detect.Kind{detect.KindNone, r.old})
+		require.Empty(t, heard(), "of an interface that is gone that is said")
 	}
 }
 

@@ -62,6 +62,11 @@ func (e *engine) clsact(ifindex int) bool {
 
 // undoGroup is the group as a release without a daemon has to know it.
 func (u *unit) undoGroup(clsact func(int) bool) addr.UndoGroup {
+	if u.monitors() {
+		m := u.members[0]
+		return addr.UndoGroup{Name: u.cfg.Key(), Slot: u.slot, Monitor: true, Members: []addr.UndoMember{{
+			Name: m.cfg.Name, Index: m.ifindex, Number: m.number, Clsact: m.ifindex != 0 && clsact(m.ifindex)}}}
+	}
 	d := u.desired()
 	g := addr.UndoGroup{Name: d.Name, Slot: d.Slot, Ports: d.SpreadL4}
 	for i, m := range d.Members {

@@ -65,11 +65,11 @@ type side struct {
 
 // newUnit of a configured group. Members are in file order.
 func newUnit(cfg *config.Group, places seating) *unit {
-	u := &unit{cfg: cfg, slot: places.slots[cfg.Name], owners: map[netip.Addr]int{}}
+	u := &unit{cfg: cfg, slot: places.slots[cfg.Key()], owners: map[netip.Addr]int{}}
 	for i := range cfg.Interfaces {
 		at := places.seats[cfg.Interfaces[i].Name]
 		u.members = append(u.members, &member{
-			cfg: &cfg.Interfaces[i], number: at.number, bit: at.bit, index: i, link: group.LinkUnknown})
+			cfg: &cfg.Interfaces[i], number: at.number, bit: at.bit, index: i, link: group.LinkUnknown, monitored: cfg.Monitors()})
 	}
 	for f := range u.side {
 		s := &u.side[f]
@@ -87,11 +87,16 @@ func (u *unit) settings() detect.Settings {
 		DetectionTime: u.cfg.DetectionTime, Misses: u.cfg.Misses, Repair: u.cfg.Repair,
 		HoldDown: u.cfg.HoldDown, FlapLimit: u.cfg.FlapLimit,
 		Interval: max(u.side[0].adapt.Interval(), u.side[1].adapt.Interval()),
+		Alone:    u.monitors(),
 	}
 }
 
-// uses reports whether a group has to do with a family: by a data or test address, or a target.
+// uses reports whether a group has to do with a family: by a data or test address, or a target. What a
+// monitored interface has to do with is seen on the host (updateFamilies).
 func (u *unit) uses(family int) bool {
+	if u.monitors() {
+		return false
+	}
 	is := func(a netip.Addr) bool { return a.Is4() == (family == 0) }
 	for _, a := range u.cfg.Addresses {
 		if is(a.Prefix.Addr()) {

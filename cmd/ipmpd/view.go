@@ -23,8 +23,13 @@ const statusPatience = 2 * time.Second
 func (e *engine) status() *control.Status {
 	s := &control.Status{Version: version}
 	snapshot := e.watcher.Snapshot()
-	for _, u := range e.units {
+	for _, u := range e.groups() {
 		s.Groups = append(s.Groups, e.groupStatus(u, snapshot))
+	}
+	for _, u := range e.monitors() {
+		i := e.memberStatus(u, u.members[0], u.state.View().Members[0])
+		addHost(&i, snapshot)
+		s.Monitor = append(s.Monitor, i)
 	}
 	return s
 }
@@ -96,15 +101,19 @@ func (e *engine) groupStatus(u *unit, s *netstate.Snapshot) control.Group {
 				To: r.To.String(), Via: via, Origin: origin, Interfaces: u.activeNames(r.To.Addr().Is6())})
 		}
 	}
-	for i, m := range u.members {
-		if l := s.LinkByName(m.cfg.Name); l != nil {
-			is := &g.Interfaces[i]
-			is.Index, is.MTU, is.MAC = new(l.Index), new(l.MTU), net.HardwareAddr(l.MAC[:]).String()
-		}
+	for i := range g.Interfaces {
+		addHost(&g.Interfaces[i], s)
 	}
 	g.ForeignAddresses = append(u.foreign(s), e.foreignCopies(u, s)...)
 	g.ForeignRoutes, g.ForeignRouteCount = foreignRoutes(u.staying, s), u.stayCount
 	return g
+}
+
+// addHost adds what the host says of an interface.
+func addHost(i *control.Interface, s *netstate.Snapshot) {
+	if l := s.LinkByName(i.Name); l != nil {
+		i.Index, i.MTU, i.MAC = new(l.Index), new(l.MTU), net.HardwareAddr(l.MAC[:]).String()
+	}
 }
 
 func (u *unit) activeNames(ipv6 bool) (names []string) {
@@ -165,6 +174,9 @@ func (e *engine) memberStatus(u *unit, m *member, v group.MemberView) control.In
 		}
 	}
 	i.SetFamilies(families)
+	if len(families) == 0 { // nothing to be probed: its link is all there is
+		i.Active, i.Probe = v.Active, detect.Disabled.String()
+	}
 	return i
 }
 
@@ -186,6 +198,9 @@ func (u *unit) probing(i *control.Interface, m *member, family int, name string)
 func (u *unit) note(m *member) string {
 	if m.twin != "" {
 		return m.twin
+	}
+	if text := m.lacks(); text != "" {
+		return text
 	}
 	for f := range u.side {
 		if u.side[f].used {

@@ -54,6 +54,8 @@ type UndoGroup struct {
 	Addresses []netip.Prefix `json:"addresses"`
 	// Ports: its flows are spread by their ports, which is a sysctl of the whole namespace.
 	Ports bool `json:"ports,omitzero"`
+	// Monitor: it is an interface in no group, which has programs of ours and nothing else.
+	Monitor bool `json:"monitor,omitzero"`
 	// Released: nothing of it is left; it is kept so that its name is known.
 	Released bool `json:"released,omitzero"`
 }

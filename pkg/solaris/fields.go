@@ -106,7 +106,7 @@ func (r *row) detectionTime() string {
 		kind := r.group.Interfaces[i].ProbeKind
 		probed = probed || kind == "icmp" || kind == "arp"
 	}
-	if !probed {
+	if !probed || r.group.DetectionTimeNS == 0 {
 		return ""
 	}
 	is := r.group.DetectionTimeNS

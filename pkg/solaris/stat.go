@@ -169,7 +169,12 @@ func rowsOf(mode Mode, st *control.Status) []row {
 			rows = append(rows, memberRows(mode, g, g.Interfaces)...)
 		}
 	}
-	if mode == Interfaces || mode == Targets {
+	switch {
+	case len(st.Monitor) == 0:
+	case mode == Groups:
+		// The anonymous group has no name, and is never anything but ok (spec sections 1.4, 7.1).
+		rows = append(rows, row{group: &control.Group{State: "ok", Interfaces: st.Monitor}})
+	case mode == Interfaces || mode == Targets:
 		rows = append(rows, memberRows(mode, nil, st.Monitor)...)
 	}
 	return rows

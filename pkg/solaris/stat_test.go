@@ -69,7 +69,8 @@ func TestModes(t *testing.T) {
 		Groups: "" +
 			"GROUP       GROUPNAME   STATE     FDT       INTERFACES\n" +
 			"prod        prod        degraded  10.00s    net0 (net2) [net1] [net5] [net6]\n" +
-			"backup-of-a-long-name backup-of-a-long-name ok -- net3\n",
+			"backup-of-a-long-name backup-of-a-long-name ok -- net3\n" +
+			"--          --          ok        --        (mgmt)\n",
 		Interfaces: "" +
 			"INTERFACE   ACTIVE  GROUP       FLAGS     LINK      PROBE     STATE\n" +
 			"net0        yes     prod        --mbM--   up        ok        ok\n" +
@@ -118,10 +119,10 @@ func TestWidths(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	require.Equal(t, "STATE     GROUP\ndegraded  prod\nok        backup-of-a-long-name\n",
+	require.Equal(t, "STATE     GROUP\ndegraded  prod\nok        backup-of-a-long-name\nok        --\n",
 		stat(t, Options{Mode: Groups, Fields: "state,Group"}))
 	require.Equal(t, stat(t, Options{Mode: Groups}), stat(t, Options{Mode: Groups, Fields: "ALL"}))
-	require.Equal(t, "degraded:10.00s:net0 (net2) [net1] [net5] [net6]\nok::net3\n",
+	require.Equal(t, "degraded:10.00s:net0 (net2) [net1] [net5] [net6]\nok::net3\nok::(mgmt)\n",
 		stat(t, Options{Mode: Groups, Fields: "state,fdt,interfaces", Parsable: true}))
 	require.Equal(t, "192.0.2.20\n192.0.2.21\n192.0.2.22\n2001:db8::20\n",
 		stat(t, Options{Mode: Addresses, Fields: "address", Parsable: true}), "one field is not escaped")
