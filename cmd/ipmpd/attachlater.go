@@ -15,8 +15,9 @@ const (
 )
 
 // attachAll puts the programs on all members, as long as there is time. The others wait: they are
-// watched by their links, and carry what the group gives them.
-func (e *engine) attachAll() {
+// watched by their links, and carry what the group gives them, as those do that cannot have any. It
+// returns whether there are such.
+func (e *engine) attachAll() (blind bool) {
 	from, n := time.Now(), 0
 	for _, u := range e.units {
 		for _, m := range u.members {
@@ -29,8 +30,10 @@ func (e *engine) attachAll() {
 				m.waits = true
 				e.waiting = append(e.waiting, m)
 			}
+			blind = blind || m.blind()
 		}
 	}
+	return blind
 }
 
 // always is a channel that has something to say.

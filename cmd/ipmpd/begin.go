@@ -65,7 +65,9 @@ func (e *engine) begin(cfg *config.Config) {
 		e.announcer.SendDue()
 	}
 	// The words are right before any program looks at them.
-	e.attachAll()
+	if e.attachAll() {
+		e.updateProbing()
+	}
 	e.apply()
 	e.strip(seats, places, s)
 	for _, u := range e.units {

@@ -124,6 +124,9 @@ func (m *member) test(family int) netip.Addr {
 	return netip.Addr{}
 }
 
+// blind: it has no programs to see replies with, yet or at all, so that its link is all that is watched.
+func (m *member) blind() bool { return m.waits || m.attachment == nil && m.attachErr != "" }
+
 // describe is the member for the BPF programs.
 func (m *member) describe(group int) bpf.Member {
 	b := bpf.Member{Ifindex: uint32(m.ifindex), Group: uint8(group), Bit: uint8(m.bit), Mac: m.mac}

@@ -234,7 +234,7 @@ func (u *unit) track(family int, icmpID uint16) probe.Track {
 			Source: m.test(family), ICMPID: icmpID + uint16(m.number),
 		}
 		// An interface that is missing or out of service is in the track, so that its bit is known.
-		if m.ifindex != 0 && !m.out() && !m.waits {
+		if m.ifindex != 0 && !m.out() && !m.blind() {
 			kinds = append(kinds, m.kind[family])
 			pm.Kind = kernelKind(m.kind[family])
 		}
@@ -305,7 +305,7 @@ func (e *engine) samples(u *unit) []detect.Sample {
 // asked is how many targets a member's probes of a family go to: an echo needs the target's MAC, and
 // the programs, to be seen.
 func (u *unit) asked(m *member, family int) (n int) {
-	if m.waits {
+	if m.blind() {
 		return 0
 	}
 	side := &u.side[family]

@@ -202,6 +202,9 @@ func (u *unit) note(m *member) string {
 	if text := m.lacks(); text != "" {
 		return text
 	}
+	if m.attachment == nil && m.attachErr != "" {
+		return "no programs: only its link is watched"
+	}
 	for f := range u.side {
 		if u.side[f].used {
 			if n := u.tracker.Note(m.number, detect.Family(f)); n != "" {

@@ -3,10 +3,13 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -101,6 +104,50 @@ func TestForeignThingsStay(t *testing.T) {
 	require.NoError(t, s.daemon.Stop())
 	f.untouched()
 	s.reached(lab.Data)
+}
+
+// TestAttachFails: a member that cannot have our programs, as somebody else's are in their place, is watched
+// by its link only, which is said. It has not failed.
+func TestAttachFails(t *testing.T) {
+	s := stage(t, setup{
+		group: []string{"attach: xdp"},
+		prepare: func(t *testing.T, s *scene) {
+			const pass = 2 // XDP_PASS
+			program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "foreign", Type: ebpf.XDP, License: "GPL",
+				Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, pass), asm.Return()}})
+			require.NoError(t, err)
+			dev, err := s.Host.Link("hme1")
+			require.NoError(t, err)
+			require.NoError(t, s.InHost(func() error {
+				att, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: dev.Attrs().Index, Flags: link.XDPDriverMode})
+				t.Cleanup(func() { require.NoError(t, errors.Join(att.Close(), program.Close())) })
+				return err
+			}))
+		},
+		ready: func(s *scene) (bool, error) {
+			st, err := s.client.Status(s.context())
+			return err == nil && st.Groups[0].Interfaces[0].State == "ok", err
+		},
+	})
+	s.logs("msg=step-failed group=unrealgrp1 interface=hme1", "attach: ", "; only the link is watched")
+	i, _ := s.status("hme1")
+	require.Equal(t, []any{"unknown", "", "no programs: only its link is watched"}, []any{i.State, i.Attach, i.Note})
+	_, err := s.Members[0].CutCarrier()
+	require.NoError(t, err)
+	s.expect("failover hme0")
+	s.at("hme1", lab.Data)
+	s.state("hme1", "unknown")
+}
+
+// logs waits until the daemon has written a line with all of the parts.
+func (s *scene) logs(parts ...string) {
+	s.t.Helper()
+	s.wait("the log to have "+strings.Join(parts, " "), func() (bool, error) {
+		text, err := os.ReadFile(s.daemon.Log)
+		return slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
+			return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) })
+		}), err
+	})
 }
 
 // TestTestAddressIsNoSource of anything but probes: what the host sends of its own accord comes from
