@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/test/lab"
 	"github.com/ipmpd/ipmpd/test/lab/faults"
 )
@@ -21,6 +22,7 @@ func TestCarrierLost(t *testing.T) {
 			// this process, which is not to be drowned.
 			s := stage(t, setup{lab: lab.Options{Members: 3, Cables: cables}, detection: 100 * time.Millisecond})
 			tr := s.trafficEvery(time.Millisecond)
+			events := s.watchFrom(4)
 			for range 2 {
 				first, err := s.Members[0].CutCarrier()
 				require.NoError(t, err)
@@ -44,6 +46,9 @@ func TestCarrierLost(t *testing.T) {
 				require.NoError(t, s.Members[1].Repair())
 				s.expect("repair hme0", "repair hme1", "failback hme0")
 				s.at("hme0", lab.Data)
+				for e := s.told(events, control.EventInterfaceState); e.Interface != "hme0" || e.Detail != "failed link: link is up"; {
+					e = s.told(events, control.EventInterfaceState)
+				}
 				tr.flows(faults.Now())
 			}
 			tr.finish()

@@ -237,6 +237,9 @@ func TestTwoTargets(t *testing.T) {
 			s.at("hme0", lab.Data)
 			s.state("hme0", "ok")
 			s.state("hme1", "ok")
+			if name == "one is dead" {
+				s.logs(`msg="a target is set aside" group=unrealgrp1 target=192.0.2.1 why=dead`)
+			}
 			// And a real failure is still one.
 			require.NoError(t, s.Members[0].CutSilent())
 			s.expect("failover hme0")

@@ -257,9 +257,16 @@ func TestReleaseOneGroup(t *testing.T) {
 				s.expect("repair hme2", "failback hme2")
 				s.on("hme1", lab.Data)
 				require.Equal(t, was.of("hme0"), s.look().of("hme0"))
+				released := 0
 				for len(events) > 0 {
-					require.NotEqual(t, control.EventStepFailed, (<-events).Event)
+					e := <-events
+					require.NotEqual(t, control.EventStepFailed, e.Event)
+					if e.Event == control.EventConfigReloaded {
+						require.Equal(t, []string{"blue", "released"}, []string{e.Group, e.Detail})
+						released++
+					}
 				}
+				require.Equal(t, 2, released, "blue was released twice")
 				s.run("offline", "hme3")
 				s.expect("offline hme3")
 			}

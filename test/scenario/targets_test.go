@@ -152,6 +152,7 @@ func TestSlowTarget(t *testing.T) {
 		return true, nil
 	})
 	require.NotZero(t, s.count(s.RouterPort, faults.To, faults.Echoes), "it was a target")
+	s.logs(`msg="a target is set aside" group=unrealgrp1 target=192.0.2.1 why=slow`)
 	require.Empty(t, words(s.history()))
 	require.NoError(t, s.Members[0].CutSilent())
 	s.expect("failover hme0")
