@@ -366,9 +366,13 @@ func (e *engine) applyCaughtUp() {
 	}
 }
 
-// tellMoves of addresses, with the interface that each comes from, of whichever group.
+// tellMoves of addresses, with the interface that each comes from, of whichever group, and enter into the
+// history what the other configuration has ended.
 func (e *engine) tellMoves(was []*unit, n *successor) {
 	for _, a := range n.actions {
+		if r, ok := a.(group.Record); ok {
+			e.record(n.unit, r, nil, &stamps{}, nil)
+		}
 		move, ok := a.(group.Move)
 		if !ok || n.isHeld(move.Address) {
 			continue

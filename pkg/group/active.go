@@ -5,19 +5,67 @@ package group
 import "math/bits"
 
 // startActive chooses the active members at the start: all normal ones, but for those that a former
-// run left inactive, then standbys while there are fewer than N (spec 5.4, "first sight").
+// run left inactive, then standbys while there are fewer than N (spec 5.4, "first sight"). Under
+// another configuration, whoever carried data goes on, unless it is not needed any more.
 func (g *Group) startActive(start Start) {
 	for f := range g.set {
-		s := &g.set[f]
+		var joining []int
 		for i := range g.members {
-			left := i < len(start.Members) && start.Members[i].Inactive[f] && !g.cfg.Failback
-			g.members[i].inactive[f] = s.usable&bit(i) != 0 && (left || g.cfg.Members[i].Standby)
+			if g.startInactive(f, i, start) {
+				joining = append(joining, i)
+			}
 		}
 		g.refreshActive(f)
-		for bits.OnesCount32(s.active) < g.normal && g.activateOne(f, true) {
+		for range g.departed(f, start) {
+			if bits.OnesCount32(g.set[f].active) < g.normal {
+				g.activateOne(f, false)
+			}
 		}
+		for _, i := range joining {
+			g.join(f, i, start.Members[i].known.suspended != "")
+		}
+		for bits.OnesCount32(g.set[f].active) < g.normal && g.activateOne(f, true) {
+		}
+		g.letGo(f)
 		g.neverNone(f)
 	}
+}
+
+// startInactive says whether a usable member is inactive at first; true: it has become usable by
+// another configuration, and joins as in any step.
+func (g *Group) startInactive(f, i int, start Start) (joins bool) {
+	m, standby := &g.members[i], g.cfg.Members[i].Standby
+	var s MemberStart
+	if i < len(start.Members) {
+		s = start.Members[i]
+	}
+	usable := g.set[f].usable&bit(i) != 0
+	switch {
+	case s.known == nil:
+		m.inactive[f] = usable && (standby || s.Inactive[f] && !g.cfg.Failback)
+	case !usable:
+		m.inactive[f] = false
+	case !s.known.usable(f):
+		m.inactive[f] = true
+		return true
+	case !standby && g.cfg.Failback:
+		m.inactive[f] = false
+	}
+	return false
+}
+
+// departed counts the active members that have not come along to another configuration.
+func (g *Group) departed(f int, start Start) int {
+	if start.Was == nil {
+		return 0
+	}
+	n := bits.OnesCount32(start.Was.set[f].active)
+	for _, s := range start.Members {
+		if s.known != nil && s.known.usable(f) && !s.known.inactive[f] {
+			n--
+		}
+	}
+	return max(n, 0)
 }
 
 // activate follows spec 5.4 after a change of the usable members, each family for itself.

@@ -47,17 +47,35 @@ func (c *checker) must(ok bool, format string, args ...any) {
 	}
 }
 
+// reload puts the group under another configuration.
+func (c *checker) reload(r *reload) {
+	g, actions := New(r.cfg, 1, r.start)
+	was := c.open
+	c.g, c.cfg, c.open, c.view = g, r.cfg, map[string]bool{}, g.View()
+	c.must(len(actions) > 0 && actions[0] == Action(Publish{}), "New does not publish: %v", actions)
+	for i, old := range r.was {
+		for f := range Families {
+			c.open[c.key(i, f)] = was[c.key(old, f)] // a failure goes on; it is not told again
+			if old < 0 {
+				c.open[c.key(i, f)] = c.view.Members[i].Families[f].State.broken()
+			}
+		}
+	}
+	c.returned = r.returned(c.returned)
+	for _, a := range actions {
+		if r, ok := a.(Record); ok {
+			c.record(r)
+		}
+	}
+	c.before = g.Placement()
+	c.states()
+	c.places()
+}
+
 // step applies an event and checks everything.
 func (c *checker) step(ev Event) []Action {
 	actions := c.g.Step(1, ev)
-	switch e := ev.(type) {
-	case Online:
-		c.returned[e.Member] = true
-	case Suspended:
-		if e.Detail == "" {
-			c.returned[e.Member] = true
-		}
-	}
+	note(c.returned, ev)
 	c.moves(actions)
 	c.changes(actions)
 	c.records(actions)

@@ -36,18 +36,21 @@ func genConfig(t *rapid.T) Config {
 		}
 	}
 	for i := range rapid.IntRange(0, 64).Draw(t, "addresses") {
-		octets := [16]byte{0x20, 1, 0x0d, 0xb8, 15: byte(i)}
-		prefix := netip.PrefixFrom(netip.AddrFrom16(octets), 64)
-		if genBool.Draw(t, "ipv4") {
-			prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 24)
-		}
 		home := -1
 		if len(homes) > 0 {
 			home = homes[i%len(homes)]
 		}
-		cfg.Addresses = append(cfg.Addresses, AddressConfig{prefix, home})
+		cfg.Addresses = append(cfg.Addresses, AddressConfig{genPrefix(t, i), home})
 	}
 	return cfg
+}
+
+// genPrefix is a data address of either family.
+func genPrefix(t *rapid.T, i int) netip.Prefix {
+	if genBool.Draw(t, "ipv4") {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 24)
+	}
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, 15: byte(i)}), 64)
 }
 
 func genStart(t *rapid.T, cfg Config) Start {
@@ -59,19 +62,23 @@ func genStart(t *rapid.T, cfg Config) Start {
 		return s
 	}
 	for range rapid.IntRange(0, len(cfg.Members)).Draw(t, "known") {
-		s.Members = append(s.Members, MemberStart{
-			Exists:    rapid.IntRange(0, 4).Draw(t, "exists") > 0,
-			Link:      genLink.Draw(t, "link"),
-			Offline:   rapid.IntRange(0, 4).Draw(t, "offline") == 0,
-			Suspended: genTwin.Draw(t, "suspended"),
-			Health:    [2]Health{genHealth.Draw(t, "4"), genHealth.Draw(t, "6")},
-			Inactive:  genBools.Draw(t, "inactive"),
-		})
+		s.Members = append(s.Members, genMemberStart(t))
 	}
 	for range rapid.IntRange(0, len(cfg.Addresses)).Draw(t, "owners") {
 		s.Owners = append(s.Owners, rapid.IntRange(-1, len(cfg.Members)).Draw(t, "owner"))
 	}
 	return s
+}
+
+func genMemberStart(t *rapid.T) MemberStart {
+	return MemberStart{
+		Exists:    rapid.IntRange(0, 4).Draw(t, "exists") > 0,
+		Link:      genLink.Draw(t, "link"),
+		Offline:   rapid.IntRange(0, 4).Draw(t, "offline") == 0,
+		Suspended: genTwin.Draw(t, "suspended"),
+		Health:    [2]Health{genHealth.Draw(t, "4"), genHealth.Draw(t, "6")},
+		Inactive:  genBools.Draw(t, "inactive"),
+	}
 }
 
 // genEvent for a group of n members; now and then for one that it does not have.

@@ -35,7 +35,8 @@ type sets struct {
 
 // New places every address: one that Start says a member has stays there if the member can carry
 // it, any other goes to its home if that has link, else to the first member that has. No probes are
-// waited for. The actions are Publish and the Moves; what the members are is in View.
+// waited for. The actions are Publish, the Moves, and Records of what another configuration has ended or
+// begun; what the members are is in View.
 func New(cfg Config, now time.Duration, start Start) (*Group, []Action) {
 	cfg.Members = slices.Clone(cfg.Members[:min(len(cfg.Members), MaxMembers)])
 	cfg.Addresses = slices.Clone(cfg.Addresses)
@@ -73,13 +74,18 @@ func New(cfg Config, now time.Duration, start Start) (*Group, []Action) {
 		m := &g.members[i]
 		for f := range m.state {
 			m.seen[f] = m.seen[f] || g.set[f].usable&bit(i) != 0
-			m.recorded[f], m.lastWhy[f] = m.state[f].broken(), m.why[f]
+			if i >= len(start.Members) || start.Members[i].known == nil { // else it is known what the history has
+				m.recorded[f], m.lastWhy[f] = m.state[f].broken(), m.why[f]
+			}
 		}
 	}
 	moves := append(g.startPlaces(), g.place()...)
 	actions := []Action{Publish{}}
 	for _, m := range moves {
 		actions = append(actions, m)
+	}
+	if start.Was != nil {
+		actions = append(actions, g.catchUp()...)
 	}
 	return g, actions
 }

@@ -52,7 +52,7 @@ type reason struct {
 func (m *member) adopt(s MemberStart) {
 	if s.known != nil {
 		*m = *s.known
-		m.suspended = s.Suspended
+		m.suspend(s.Suspended)
 		return
 	}
 	m.exists, m.link, m.offline, m.suspended = s.Exists, s.Link, s.Offline, s.Suspended
@@ -98,6 +98,11 @@ func (m *member) judge(f int) (State, reason) {
 	}
 }
 
+// usable: ok, or without a verdict and with link (contract section 1).
+func (m *member) usable(f int) bool {
+	return m.state[f] == StateOK || m.state[f] == StateUnknown && m.link == LinkUp
+}
+
 // judge lets states and the sets of usable and ready members follow from what is known.
 func (g *Group) judge() {
 	var answered [Families]bool
@@ -112,7 +117,7 @@ func (g *Group) judge() {
 		g.set[f].usable, g.set[f].ready = 0, 0
 		for i := range g.members {
 			m := &g.members[i]
-			if m.state[f] == StateOK || m.state[f] == StateUnknown && m.link == LinkUp {
+			if m.usable(f) {
 				g.set[f].usable |= bit(i)
 				if m.settled(f, answered[f]) {
 					g.set[f].ready |= bit(i)

@@ -2,7 +2,10 @@
 
 package group
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // snapshot is what report compares with.
 type snapshot struct {
@@ -73,6 +76,20 @@ func (g *Group) memberChanges(now time.Duration, i int, old [Families]State) []A
 func (m *member) change(i int, f Family, old [Families]State) MemberChanged {
 	n := f % Families // Both: either, they are the same
 	return MemberChanged{i, f, old[n], m.state[n], m.why[n].cause, m.why[n].detail}
+}
+
+// catchUp is what another configuration has brought about: a failed group has one more member, which is
+// usable; a family has no probes any more and follows the other. Each failure has one repair.
+func (g *Group) catchUp() (list []Action) {
+	if usable := g.Usable(Both); g.failure && usable != 0 {
+		list = append(list, g.groupRepair(bits.TrailingZeros32(usable)))
+	}
+	for i := range g.members {
+		for _, r := range g.memberRecords(i, g.set) {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // records are the history entries of one step (contract section 4). Each move is in one of them.
