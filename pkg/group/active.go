@@ -16,13 +16,13 @@ func (g *Group) startActive(start Start) {
 			}
 		}
 		g.refreshActive(f)
+		for _, i := range joining {
+			g.join(f, i, start.Members[i].known.suspended != "")
+		}
 		for range g.departed(f, start) {
 			if bits.OnesCount32(g.set[f].active) < g.normal {
 				g.activateOne(f, false)
 			}
-		}
-		for _, i := range joining {
-			g.join(f, i, start.Members[i].known.suspended != "")
 		}
 		for bits.OnesCount32(g.set[f].active) < g.normal && g.activateOne(f, true) {
 		}
@@ -54,15 +54,18 @@ func (g *Group) startInactive(f, i int, start Start) (joins bool) {
 	return false
 }
 
-// departed counts the active members that have not come along to another configuration.
+// departed counts the active members that have not come along to another configuration, or are not usable
+// under it.
 func (g *Group) departed(f int, start Start) int {
 	if start.Was == nil {
 		return 0
 	}
 	n := bits.OnesCount32(start.Was.set[f].active)
-	for _, s := range start.Members {
-		if s.known != nil && s.known.usable(f) && !s.known.inactive[f] {
-			n--
+	for i := range each(g.set[f].usable) {
+		if i < len(start.Members) {
+			if m := start.Members[i].known; m != nil && m.usable(f) && !m.inactive[f] {
+				n--
+			}
 		}
 	}
 	return max(n, 0)

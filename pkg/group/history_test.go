@@ -18,8 +18,10 @@ type step struct {
 	wasConfig      Config
 	was            []int
 	before, after  Placement
-	beforeV, view  View
+	wasActive      [Families]uint32 // in terms of wasConfig
+	view           View
 	ready, readied [Families]uint32 // before, after
+	seen           [Families]uint32 // usable at some time before
 	returned       map[int]bool     // put back online: goes home also without failback
 	g              *Group
 }
@@ -43,7 +45,8 @@ func drawHistory(t *rapid.T, steps int, look func(*step)) (*Group, Config) {
 	g, _ := New(cfg, 0, genStart(t, cfg))
 	returned := map[int]bool{}
 	for range rapid.IntRange(1, steps).Draw(t, "steps") {
-		s := &step{cfg: cfg, wasConfig: cfg, before: g.Placement(), beforeV: g.View(), ready: ready(g), returned: returned}
+		s := &step{cfg: cfg, wasConfig: cfg, before: g.Placement(), ready: ready(g), seen: seen(g), returned: returned}
+		s.wasActive = [Families]uint32{g.Active(IPv4), g.Active(IPv6)}
 		if rapid.IntRange(0, 7).Draw(t, "reload") == 0 {
 			r := genReload(t, g)
 			next, actions := New(r.cfg, 1, r.start)
@@ -68,6 +71,17 @@ func drawHistory(t *rapid.T, steps int, look func(*step)) (*Group, Config) {
 func ready(g *Group) (mask [Families]uint32) {
 	for f, s := range g.set {
 		mask[f] = s.ready
+	}
+	return mask
+}
+
+func seen(g *Group) (mask [Families]uint32) {
+	for i := range g.members {
+		for f, before := range g.members[i].seen {
+			if before {
+				mask[f] |= bit(i)
+			}
+		}
 	}
 	return mask
 }
@@ -107,7 +121,7 @@ func (s *step) translate(r *reload) {
 	before := Placement{Owners: slices.Clone(r.start.Owners)}
 	for f := range before.Usable {
 		before.Usable[f], before.Active[f] = mask(s.before.Usable[f]), mask(s.before.Active[f])
-		s.ready[f] = mask(s.ready[f])
+		s.ready[f], s.seen[f] = mask(s.ready[f]), mask(s.seen[f])
 	}
 	s.before = before
 	s.returned = r.returned(s.returned)
