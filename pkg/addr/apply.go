@@ -4,9 +4,6 @@ package addr
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -39,8 +36,9 @@ type ApplierOptions struct {
 	// the writer lock is *not* held then, and is taken for one operation at a time; a batch that
 	// fires holds it from its first message to its last. Announcements are an operation without Kind.
 	Before, After func(op *Op)
-	// Proc is where sysctls are; "": /proc/sys.
-	Proc string
+	// Kernel to write to; nil: the network namespace of the thread that calls NewApplier. With another one
+	// no frames leave.
+	Kernel Kernel
 }
 
 // Applier is the one writer to a namespace's kernel (detection.md section 7). It is safe for
@@ -49,8 +47,7 @@ type Applier struct {
 	opt ApplierOptions
 
 	mu     sync.Mutex // the kernel-writer lock
-	conn   *conn
-	groups *memberships
+	kernel Kernel
 	buf    []byte
 	epoch  atomic.Uint64
 
@@ -59,19 +56,19 @@ type Applier struct {
 
 // NewApplier opens its sockets in the network namespace of the calling thread.
 func NewApplier(opt ApplierOptions) (*Applier, error) {
-	if opt.Proc == "" {
-		opt.Proc = "/proc/sys"
+	if opt.Kernel != nil {
+		return &Applier{opt: opt, kernel: opt.Kernel, sender: &Sender{fd: -1}}, nil
 	}
-	c, err := openConn()
+	n, err := openNamespace()
 	if err != nil {
 		return nil, err
 	}
 	s, err := OpenSender()
 	if err != nil {
-		_ = c.close()
+		_ = n.Close()
 		return nil, err
 	}
-	return &Applier{opt: opt, conn: c, sender: s, groups: newMemberships()}, nil
+	return &Applier{opt: opt, kernel: n, sender: s}, nil
 }
 
 // Sender is the socket that batches announce by; the Announcer uses it too.
@@ -84,7 +81,7 @@ func (a *Applier) Epoch() Epoch { return Epoch(a.epoch.Load()) }
 func (a *Applier) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return errors.Join(a.groups.close(), a.conn.close(), a.sender.Close())
+	return errors.Join(a.kernel.Close(), a.sender.Close())
 }
 
 // Apply performs ops in order. Each is idempotent: what is there already, or gone already, is
@@ -182,7 +179,7 @@ func (a *Applier) applyChunk(epoch Epoch, ops []Op) (failures []Failure, overtak
 	}
 	fail := func(op *Op, err error) { failures = append(failures, Failure{*op, err}) }
 	if !isMessage(ops[0].Kind) {
-		if err := a.other(&ops[0]); err != nil {
+		if err := a.kernel.Do(&ops[0]); err != nil {
 			fail(&ops[0], err)
 		}
 		return failures, false
@@ -203,7 +200,7 @@ func (a *Applier) applyChunk(epoch Epoch, ops []Op) (failures []Failure, overtak
 	}
 	var last *Op // one failure is enough of an operation with several messages
 	if len(sent) > 0 {
-		a.conn.exchange(a.buf, func(i int, err error) {
+		a.kernel.Exchange(a.buf, func(i int, err error) {
 			if sent[i] != last && !satisfied(sent[i].Kind, err) {
 				last = sent[i]
 				fail(last, err)
@@ -211,22 +208,6 @@ func (a *Applier) applyChunk(epoch Epoch, ops []Op) (failures []Failure, overtak
 		})
 	}
 	return failures, false
-}
-
-// other performs what is not a netlink message.
-func (a *Applier) other(op *Op) error {
-	switch op.Kind {
-	case SetSysctl:
-		path := filepath.Join(a.opt.Proc, filepath.FromSlash(op.Key))
-		if err := os.WriteFile(path, []byte(op.Value), 0o644); err != nil {
-			return fmt.Errorf("write %q to %s: %w", op.Value, op.Key, err)
-		}
-		return nil
-	case JoinMulticast:
-		return a.groups.join(op.Link, op.Prefix.Addr())
-	default:
-		return a.groups.leave(op.Link, op.Prefix.Addr())
-	}
 }
 
 // satisfied: the error says that the operation's aim is reached already. A link that is gone

@@ -160,7 +160,7 @@ func (b *Batch) write(current func() bool, r *Result) {
 		}
 		op := &b.ops[b.byMessage[b.chunks[i].first]]
 		b.a.before(op)
-		b.a.conn.exchange(b.buf[b.chunks[i].from:b.chunks[i].to], b.onFail)
+		b.a.kernel.Exchange(b.buf[b.chunks[i].from:b.chunks[i].to], b.onFail)
 		b.a.after(op)
 		if i == b.routes {
 			r.Routes = b.monotonic()

@@ -88,10 +88,10 @@ func (c *conn) stamp(buf []byte) (first uint32, n int) {
 	return first, n
 }
 
-// exchange sends buf, whole messages of one chunk, and reports each failure by the message's
+// Exchange sends buf, whole messages of one chunk, and reports each failure by the message's
 // number. The kernel performs the messages in order; a failed one does not stop the rest. It
 // does not allocate unless something fails.
-func (c *conn) exchange(buf []byte, failed func(i int, err error)) {
+func (c *conn) Exchange(buf []byte, failed func(i int, err error)) {
 	first, n := c.stamp(buf)
 	if n == 0 {
 		return

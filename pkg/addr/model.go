@@ -128,19 +128,6 @@ func sortNeighbors(list []HostNeighbor) {
 	})
 }
 
-// With returns the host as it will be after ops, side effects of the kernel included; what the
-// kernel would refuse changes nothing. o itself is not changed. With it a contingency is planned
-// from the state that will be:
-//
-//	Plan(After(d, ...), o.With(Plan(d, o)))
-func (o Observed) With(ops []Op) Observed {
-	m := newModel(&o)
-	for i := range ops {
-		_ = m.apply(&ops[i]) // refused: nothing changes
-	}
-	return m.observed(o.Links)
-}
-
 // age orders addresses of one family by when they were added: the kernel lists the newest of IPv6 first.
 func (m *model) age(i int) int {
 	if m.addrs[i].Prefix.Addr().Is6() && i < m.listed {

@@ -26,7 +26,7 @@ func (a *Applier) Resolve(link int, mac MAC, source, target netip.Addr) error {
 	m.end()
 	var failed error
 	a.mu.Lock()
-	a.conn.exchange(m.buf, func(_ int, err error) { failed = err })
+	a.kernel.Exchange(m.buf, func(_ int, err error) { failed = err })
 	a.mu.Unlock()
 	if failed != nil {
 		return fmt.Errorf("ask the kernel for %s on interface %d: %w", target, link, failed)

@@ -41,7 +41,12 @@ func OpenSender() (*Sender, error) {
 }
 
 // Close closes the socket.
-func (s *Sender) Close() error { return unix.Close(s.fd) }
+func (s *Sender) Close() error {
+	if s.fd < 0 {
+		return nil
+	}
+	return unix.Close(s.fd)
+}
 
 // Send sends the frames in order. One that fails does not stop the others; the error is the
 // first one, with its interface.

@@ -60,7 +60,7 @@ var graph = []row{
 
 // inTests is what the test files of every package may import beside its row.
 var inTests = row{
-	ours: []string{"test/lab/..."},
+	ours: []string{"test/lab/...", "test/fakehost"},
 	others: []string{"github.com/stretchr/testify/...", "github.com/google/go-cmp/...", "pgregory.net/rapid", "github.com/rogpeppe/go-internal/testscript",
 		"go.uber.org/goleak", "github.com/vishvananda/netlink/...", "github.com/vishvananda/netns", "github.com/cilium/ebpf/...",
 		"golang.org/x/..."},
