@@ -45,6 +45,7 @@ type engine struct {
 	public  *control.Broadcaster
 
 	objects   *bpf.Objects
+	shown     shown // of objects
 	instances []bpf.Instance
 	tracks    []bpf.Track
 	epoch     uint32 // of the maps: another one, and members are armed again
@@ -52,7 +53,7 @@ type engine struct {
 
 	applier   *addr.Applier
 	announcer *addr.Announcer
-	watcher   *netstate.Watcher
+	watcher   watcher
 	prober    *probe.Prober
 	questions *probe.Questions
 	censuses  chan *census
@@ -84,6 +85,9 @@ type engine struct {
 	drift       drift
 	copies      copies
 	sysctls     *netstate.SysctlWatcher // nil in tests
+	// news that the host has changed; readSysctls reads those that a plan asks for.
+	news        <-chan netstate.Change
+	readSysctls func(keys []string) map[string]string
 
 	// leaving are interfaces on their way out of their groups, unfinished what the last apply could
 	// not do; afterwards is called when nobody leaves any more.
@@ -106,6 +110,15 @@ type engine struct {
 
 	alive atomic.Int64 // CLOCK_MONOTONIC ns of the last turn of the loop
 	quiet bool         // the last plan was complete
+}
+
+// watcher knows the host's network state (netstate.Watcher).
+type watcher interface {
+	Snapshot() *netstate.Snapshot
+	// Sync makes the next snapshot have everything that has happened so far.
+	Sync(ctx context.Context) error
+	// Wrote says that what comes now is our own doing.
+	Wrote()
 }
 
 // verdictNews is an event of the kernel, after its contingency was fired.
@@ -154,7 +167,7 @@ func (e *engine) run(ctx context.Context) error {
 			if e.handle(ev); e.released {
 				return errReleased
 			}
-		case <-e.watcher.Changes():
+		case <-e.news:
 			// Changes come in crowds, not least those that we make ourselves.
 			if changes == nil {
 				changes = time.After(settle)

@@ -19,6 +19,13 @@ func observed(s *netstate.Snapshot, d addr.Desired) addr.Observed {
 	return o
 }
 
+// observed is the host as it is known now.
+func (e *engine) observed(d addr.Desired) addr.Observed {
+	o := translated(e.watcher.Snapshot())
+	o.Sysctls = e.readSysctls(addr.SysctlKeys(d))
+	return o
+}
+
 // observedFor is the same for a release.
 func observedFor(s *netstate.Snapshot, u *addr.Undo) addr.Observed {
 	o := translated(s)

@@ -29,22 +29,32 @@ func (o *outlook) settled() addr.Observed {
 type prepared struct {
 	part             addr.Part
 	generation, word [bpf.Families]uint32
-	// then is where the addresses go, by member and contingency; nil: it is not usable. steps is what
-	// the group had been told when that was worked out.
-	then  [][bothFamilies + 1][]int
+	// then is what becomes of the group, by member and contingency. steps is what the group had been
+	// told when that was worked out.
+	then  [][bothFamilies + 1]outcome
 	steps int
+}
+
+// outcome is where the addresses go, and who is active then.
+type outcome struct {
+	owners []int // nil: the member is not usable
+	active [bpf.Families]uint32
+}
+
+func (o outcome) same(q outcome) bool {
+	return o.active == q.active && slices.Equal(o.owners, q.owners)
 }
 
 func (p *prepared) same(q *prepared) bool {
 	return p.generation == q.generation && p.word == q.word && p.part.Same(&q.part) &&
-		slices.EqualFunc(p.then, q.then, func(a, b [bothFamilies + 1][]int) bool {
-			return slices.EqualFunc(a[:], b[:], slices.Equal[[]int])
+		slices.EqualFunc(p.then, q.then, func(a, b [bothFamilies + 1]outcome) bool {
+			return slices.EqualFunc(a[:], b[:], outcome.same)
 		})
 }
 
-// foresee where the addresses go.
+// foresee what becomes of the group.
 func (p *prepared) foresee(u *unit) {
-	p.steps, p.then = u.steps, make([][bothFamilies + 1][]int, len(u.members))
+	p.steps, p.then = u.steps, make([][bothFamilies + 1]outcome, len(u.members))
 	for i, m := range u.members {
 		for which := range p.then[i] {
 			usable, family := p.word[0]|p.word[1], group.Both
@@ -52,7 +62,8 @@ func (p *prepared) foresee(u *unit) {
 				usable, family = p.word[which], group.Family(which)
 			}
 			if usable&(1<<m.bit) != 0 {
-				p.then[i][which] = append([]int{}, u.inUse(u.state.Contingency(m.index, family).Owners)...)
+				to := u.state.Contingency(m.index, family)
+				p.then[i][which] = outcome{append([]int{}, u.inUse(to.Owners)...), to.Active}
 			}
 		}
 	}
@@ -66,7 +77,7 @@ func (e *engine) prepareAll() {
 	if e.outlook == nil || !slices.EqualFunc(e.outlook.desired.Groups, d.Groups, func(g, h addr.Group) bool { return g.Same(&h) }) ||
 		!slices.Equal(e.outlook.desired.Leaving, d.Leaving) {
 		// It could not be done, or something else is wanted by now.
-		o := observed(e.watcher.Snapshot(), d)
+		o := e.observed(d)
 		e.outlook = &outlook{d, o, addr.Plan(d, o)}
 	}
 	for _, part := range addr.Parts(d, e.outlook.settled()) {
@@ -82,6 +93,11 @@ func (e *engine) prepareIfNew(u *unit, position int, part *addr.Part) {
 	for f := range bpf.Families {
 		word := bpf.ReadWord(&e.tracks[bpf.TrackNumber(u.slot, f)])
 		now.generation[f], now.word[f] = word.Generation, word.Usable
+		if word.Usable != u.usable(f) {
+			// A verdict that the group has not heard of: it would send addresses to who is out. Until then
+			// nothing is fired, as the word is not the one that was prepared for.
+			return
+		}
 	}
 	was := u.prepared
 	if was != nil && was.steps == u.steps && was.generation == now.generation && was.word == now.word {
@@ -96,6 +112,17 @@ func (e *engine) prepareIfNew(u *unit, position int, part *addr.Part) {
 	u.prepared = now
 }
 
+// usable members of a family by the group's state, in the bits of its word.
+func (u *unit) usable(family int) (bits uint32) {
+	is := u.state.Usable(group.Family(family))
+	for _, m := range u.members {
+		if is&(1<<m.index) != 0 {
+			bits |= 1 << m.bit
+		}
+	}
+	return bits
+}
+
 // prepare computes and encodes what the failure of each usable member of a group will do, for one
 // generation of its words.
 func (e *engine) prepare(u *unit, position int, from *prepared) {
@@ -105,15 +132,15 @@ func (e *engine) prepare(u *unit, position int, from *prepared) {
 	now, tell := u.placed(), e.teller(u, settled)
 	for _, m := range u.members {
 		for which, then := range from.then[m.index] {
-			if then == nil {
+			if then.owners == nil {
 				continue
 			}
 			family := addr.Both
 			if which < bothFamilies {
 				family = which
 			}
-			after := addr.After(d, position, m.index, family, then)
-			c := &contingency{announced: tell.all(now, then)}
+			after := addr.After(d, position, m.index, family, then.owners, then.active)
+			c := &contingency{announced: tell.all(now, then.owners)}
 			batch, err := e.applier.Prepare(addr.Plan(after, settled), addr.Frames(c.announced), u.cfg.Announce.Rate == 0)
 			if err != nil {
 				e.log.Error("a contingency could not be prepared; this failover will be slower",

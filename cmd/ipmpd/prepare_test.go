@@ -106,9 +106,49 @@ func TestPreparedWhenNew(t *testing.T) {
 	require.Equal(t, 1, count(func() {
 		told(group.HealthChanged{Member: 0, Family: group.Both, Health: group.Failed, Cause: group.CauseLink})()
 		require.False(t, e.asApplied(u), "a failover asks for other owners")
+		for f := range bpf.Families { // as it is published
+			bpf.ChangeWord(&e.tracks[bpf.TrackNumber(u.slot, f)], 0, 1)
+		}
 		e.seen(e.outlook.settled())
 	}), "a failover")
 	require.Same(t, others, e.fast.groups[1].Load(), "what was prepared of others is what it was")
+}
+
+// While a verdict is on its way to the engine, nothing is prepared for the group: it would send addresses to
+// the member that is out.
+func TestNotPreparedOfAnotherTime(t *testing.T) {
+	e := manyUnits(t, 1)
+	u := e.units[0]
+	e.prepareAll()
+	before := e.fast.groups[u.slot].Load()
+	for f := range bpf.Families {
+		_, took := bpf.TakeOut(&e.tracks[bpf.TrackNumber(u.slot, f)], 0)
+		require.True(t, took)
+	}
+	host := e.outlook.settled()
+	host.Neighbors = append(host.Neighbors, addr.HostNeighbor{Link: u.members[0].ifindex,
+		IP: netip.MustParseAddr("10.0.9.9"), MAC: addr.MAC{2, 9}, State: unix.NUD_REACHABLE})
+	e.seen(host)
+	e.prepareAll()
+	require.True(t, before == e.fast.groups[u.slot].Load())
+
+	u.state.Step(1, group.HealthChanged{Member: 0, Family: group.Both, Health: group.Failed, Cause: group.CauseProbe})
+	u.steps++
+	e.seen(e.outlook.settled())
+	e.prepareAll()
+	require.False(t, before == e.fast.groups[u.slot].Load(), "it has arrived")
+}
+
+// A standby that is called when a member fails carries flows at once, though it gets no address.
+func TestPreparedWithTheStandby(t *testing.T) {
+	cfg, err := config.Parse("test.yaml", []byte("groups: {g: {interfaces: {m0: {}, m1: {}, m2: {standby: true}}, addresses: [10.0.1.0/16]}}"))
+	require.NoError(t, err)
+	u := newUnit(&cfg.Groups[0], seating{}.allot(cfg.Groups))
+	there := group.MemberStart{Exists: true, Link: group.LinkUp, Health: [2]group.Health{group.OK, group.OK}}
+	u.state, _ = group.New(u.groupConfig(), 0, group.Start{Members: []group.MemberStart{there, there, there}})
+	p := &prepared{word: [2]uint32{0b111, 0b111}}
+	p.foresee(u)
+	require.Equal(t, outcome{[]int{0}, [2]uint32{0b101, 0b101}}, p.then[1][bothFamilies])
 }
 
 // A group without addresses has contingencies too: its routes and the words of its family.

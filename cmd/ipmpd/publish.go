@@ -3,10 +3,20 @@
 package main
 
 import (
+	"net/netip"
+
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/pkg/group"
 )
+
+// shown is what a group shows the BPF programs, beside its words (bpf.Objects): whose addresses are whose,
+// and who takes over from a member.
+type shown interface {
+	SetOwner(ip netip.Addr, number int) error
+	DeleteOwner(ip netip.Addr) error
+	SetSurvivors(instance int, bits []uint8) error
+}
 
 // publish writes a group's survivors, owners and words for the BPF programs. Bits that the engine
 // did not change are left alone: the kernel may have cleared one of them a moment ago.
@@ -54,7 +64,7 @@ func (e *engine) publishSurvivors(u *unit) {
 			for _, s := range u.state.Survivors(m.index, group.Family(f)) {
 				bits = append(bits, uint8(u.members[s].bit))
 			}
-			e.warnIf(e.objects.SetSurvivors(bpf.InstanceNumber(m.number, f), bits))
+			e.warnIf(e.shown.SetSurvivors(bpf.InstanceNumber(m.number, f), bits))
 		}
 	}
 }
@@ -82,10 +92,10 @@ func (e *engine) publishOwners(u *unit) {
 		was, had := u.owners[ip]
 		switch {
 		case owner < 0 && had:
-			e.warnIf(e.objects.DeleteOwner(ip))
+			e.warnIf(e.shown.DeleteOwner(ip))
 			delete(u.owners, ip)
 		case owner >= 0 && (!had || was != u.members[owner].number):
-			e.warnIf(e.objects.SetOwner(ip, u.members[owner].number))
+			e.warnIf(e.shown.SetOwner(ip, u.members[owner].number))
 			u.owners[ip] = u.members[owner].number
 		}
 	}

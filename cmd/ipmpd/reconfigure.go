@@ -302,7 +302,7 @@ func (e *engine) disown(was []*unit) {
 			named[ip] = true
 			e.announcer.Forget(ip)
 			if ip.Is4() {
-				e.warnIf(e.objects.DeleteOwner(ip))
+				e.warnIf(e.shown.DeleteOwner(ip))
 			}
 		}
 	}

@@ -140,7 +140,7 @@ func (e *engine) apply() []addr.Failure {
 		e.drift.forget() // what is not there may be on its way
 	}
 	d := e.desired()
-	o := observed(e.watcher.Snapshot(), d)
+	o := e.observed(d)
 	ops := addr.Plan(d, o)
 	e.remember(d, o, ops)
 	e.recordReplaced(ops, &o)

@@ -16,7 +16,7 @@ import (
 func planPart(d Desired, settled Observed, group, member, family int, owners []int) []Op {
 	for _, p := range Parts(d, settled) {
 		if i := slices.Index(p.Groups, group); i >= 0 {
-			return Plan(After(p.Desired, i, member, family, owners), p.Observed)
+			return Plan(failed(p.Desired, i, member, family, owners), p.Observed)
 		}
 	}
 	return nil
@@ -134,7 +134,7 @@ func TestPartsCarryWhatWasFound(t *testing.T) {
 	}
 	settled := o.With(Plan(d, o))
 	owners := []int{1, 1, 1, 1}
-	whole := messages(Plan(After(d, 1, 0, Both, owners), settled))
+	whole := messages(Plan(failed(d, 1, 0, Both, owners), settled))
 	require.Equal(t, whole, messages(planPart(d, settled, 1, 0, Both, owners)))
 	require.True(t, slices.ContainsFunc(whole, func(op Op) bool { return op.Form.Label == "g1m1:web" }))
 }

@@ -239,7 +239,7 @@ func TestMemberships(t *testing.T) {
 	was, k := pair()
 	g := &was.Groups[0]
 	g.Addresses = append(g.Addresses, Address{prefix("2001:db8::10/64"), 0})
-	is := After(was, 0, 0, Both, []int{1, 1})
+	is := failed(was, 0, 0, Both, []int{1, 1})
 	show := func(ops []Op) (lines []string) {
 		for _, op := range ops {
 			lines = append(lines, strings.TrimSpace(fmt.Sprintln(op.Kind == JoinMulticast, op.Prefix, op.LinkName)))
@@ -262,16 +262,18 @@ func TestAfter(t *testing.T) {
 	g.Members[1].Active = [2]bool{} // a standby
 	before.Groups[0].Members[1].Active = [2]bool{}
 
-	link := After(d, 0, 0, Both, []int{1}).Groups[0]
+	link := After(d, 0, 0, Both, []int{1}, [2]uint32{0b10, 0b10}).Groups[0]
 	require.Equal(t, 1, link.Addresses[0].Member)
 	require.Equal(t, Member{Name: "hme0", Index: 2, MAC: MAC{2, 0, 0, 0, 0, 2}, Tests: g.Members[0].Tests}, link.Members[0])
 	require.Equal(t, [2]bool{true, true}, link.Members[1].Active, "the standby takes both families over")
 
-	one := After(d, 0, 0, 1, nil).Groups[0]
+	one := After(d, 0, 0, 1, nil, [2]uint32{0b01, 0b10}).Groups[0]
 	require.Equal(t, 0, one.Addresses[0].Member, "not placed anew")
 	require.Equal(t, [2]bool{true, false}, one.Members[0].Usable)
 	require.Equal(t, [2]bool{false, true}, one.Members[1].Active, "only for the family that has failed")
 	require.True(t, one.Members[0].Link)
+	called := After(d, 0, 0, 0, []int{0}, [2]uint32{0b10, 0b01}).Groups[0]
+	require.Equal(t, [2]bool{true, false}, called.Members[1].Active, "called, and without an address")
 	require.Equal(t, before, d, "what it was made from is as it was")
 }
 
@@ -293,7 +295,7 @@ func BenchmarkPlan(b *testing.B) {
 		name string
 		d    Desired
 		ops  int
-	}{{"nothing", d, 0}, {"failover", After(d, 0, 0, Both, owners), 2 + 2048 + 2048}} {
+	}{{"nothing", d, 0}, {"failover", failed(d, 0, 0, Both, owners), 2 + 2048 + 2048}} {
 		b.Run(row.name, func(b *testing.B) {
 			for b.Loop() {
 				if ops := Plan(row.d, o); len(ops) != row.ops {

@@ -38,10 +38,10 @@ func TestPlanFromAnywhere(t *testing.T) {
 				owners[i] = rapid.IntRange(-1, len(group.Members)-1).Draw(t, "new owner")
 			}
 		}
-		contingency := Plan(After(w.d, g, member, Both, owners), before.With(ops))
+		contingency := Plan(failed(w.d, g, member, Both, owners), before.With(ops))
 		require.Equal(t, messages(contingency), messages(planPart(w.d, before.With(ops), g, member, Both, owners)),
 			"planned of the part that it is in; host:\n%s", w.k)
-		w.d = After(w.d, g, member, Both, owners)
+		w.d = failed(w.d, g, member, Both, owners)
 		require.Equal(t, contingency, Plan(w.d, w.k.observed()), "prepared ahead or planned at the failure")
 		w.holds(t, contingency)
 		require.Empty(t, Plan(w.d, w.k.observed()), "a second plan finds nothing to do; host:\n%s", w.k)

@@ -26,7 +26,33 @@ func pair() (Desired, *kernel) {
 	}}}, newKernel("hme0", "hme1")
 }
 
-func (d *Desired) fail(member int, owners ...int) { *d = After(*d, 0, member, Both, owners) }
+// failed is After, with those active whom pkg/group would have: who was, who takes an address, and at least
+// one that is usable.
+func failed(d Desired, group, member, family int, owners []int) Desired {
+	g := &d.Groups[group]
+	var active [2]uint32
+	for f := range 2 {
+		lost := family == Both || family == f
+		for i, m := range g.Members {
+			if m.Active[f] && !(lost && i == member) {
+				active[f] |= 1 << i
+			}
+		}
+		for i := range g.Addresses[:min(len(owners), len(g.Addresses))] {
+			if owners[i] >= 0 && owners[i] != g.Addresses[i].Member && familyOf(g.Addresses[i].Prefix.Addr()) == f {
+				active[f] |= 1 << owners[i]
+			}
+		}
+		for i, m := range g.Members {
+			if lost && active[f] == 0 && m.Usable[f] && i != member {
+				active[f] = 1 << i
+			}
+		}
+	}
+	return After(d, group, member, family, owners, active)
+}
+
+func (d *Desired) fail(member int, owners ...int) { *d = failed(*d, 0, member, Both, owners) }
 
 func (d *Desired) repair(member int) {
 	m := &d.Groups[0].Members[member]
@@ -144,7 +170,7 @@ ip nexthop replace id 0-v6-group group 0-v6-0/0-v6-1
 ip addr replace 2001:db8::20/64 dev hme1
 ip route replace default nhid 0-v6-via-group src 2001:db8::20 metric 1024
 ip route replace 2001:db8::/64 nhid 0-v6-group src 2001:db8::20 metric 128`},
-		{"IPv6 of hme1 fails, its IPv4 stays", func() { d = After(d, 0, 1, 1, []int{0, 0}) }, `
+		{"IPv6 of hme1 fails, its IPv4 stays", func() { d = failed(d, 0, 1, 1, []int{0, 0}) }, `
 ip nexthop replace id 0-v6-via-group group 0-v6-via-0
 ip nexthop replace id 0-v6-group group 0-v6-0
 ip addr replace 2001:db8::20/64 dev hme0
