@@ -134,6 +134,9 @@ func drawWorld(t *rapid.T) *world {
 		w.d.Groups = append(w.d.Groups, g)
 	}
 	w.drawHost(t, address)
+	if len(k.observed().Addresses) > 0 {
+		w.drawSources(t)
+	}
 	return w
 }
 
@@ -204,6 +207,18 @@ func (w *world) drawHost(t *rapid.T, address func(int) netip.Prefix) {
 			MAC:   MAC{2, 1, 0, 0, 0, byte(rapid.IntRange(0, 1).Draw(t, "mac"))},
 			State: rapid.SampledFrom([]uint16{unix.NUD_REACHABLE, unix.NUD_STALE, unix.NUD_DELAY, unix.NUD_PROBE, unix.NUD_FAILED, unix.NUD_PERMANENT}).Draw(t, "state")}
 		k.neighbors[linkIP{n.Link, n.IP}] = n
+	}
+}
+
+// drawSources lets routes prefer an address of the host that the file may name no more, as adopted ones do.
+func (w *world) drawSources(t *rapid.T) {
+	list := w.k.observed().Addresses
+	for g := range w.d.Groups {
+		for i := range w.d.Groups[g].Routes {
+			if rapid.IntRange(0, 2).Draw(t, "src of the host") == 0 {
+				w.d.Groups[g].Routes[i].Src = rapid.SampledFrom(list).Draw(t, "host src").Prefix.Addr()
+			}
+		}
 	}
 }
 

@@ -106,3 +106,19 @@ ip nexthop del id 0-v4-via-0`},
 		})
 	}
 }
+
+// An adopted route may prefer an address that the file names no more: it has another source before that
+// goes, or the kernel would take the route along.
+func TestPlanOfASourceThatGoes(t *testing.T) {
+	d, k := pair()
+	g := &d.Groups[0]
+	g.Addresses = append(g.Addresses, Address{prefix("192.0.2.13/24"), 0})
+	g.Routes[0].Src, g.Routes[0].Adopted = g.Addresses[1].Prefix.Addr(), true
+	k.run(t, Plan(d, k.observed()))
+	require.Contains(t, k.String(), "ip route default nhid 0-v4-via-group src 192.0.2.13")
+
+	g.Addresses = g.Addresses[:1]
+	require.Equal(t, `ip route replace default nhid 0-v4-via-group src 192.0.2.10
+ip addr del 192.0.2.13/24 dev hme0`, k.run(t, Plan(d, k.observed())))
+	require.Empty(t, Plan(d, k.observed()), "twice")
+}

@@ -97,12 +97,14 @@ func (p *planner) mine(ip netip.Addr) bool {
 	return data || test || len(p.m.byIP[ip]) > 0
 }
 
-// present says whether a route may prefer ip once the addresses of this plan are added.
+// present says whether a route may prefer ip once the addresses of this plan are added, and still when
+// others are gone: with the last copy of its source a route goes too.
 func (p *planner) present(ip netip.Addr) bool {
 	if a, ok := p.data[ip]; ok && a.owner != nil && (!p.m.has(a.owner.Index, a.prefix) || p.m.refused(a.owner.Index, a.prefix)) {
 		return true
 	}
-	return p.m.source(ip)
+	stays := func(i int) bool { return p.unwanted(p.m.addrs[i]) == "" }
+	return p.m.source(ip) && slices.ContainsFunc(p.m.byIP[ip], stays)
 }
 
 // source is the preferred source of a configured route: its own, else the first data address of
