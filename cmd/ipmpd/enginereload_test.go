@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -34,6 +35,13 @@ func (w *world) drawReload(at int) *config.Group {
 		if i == 0 || !flip(4, "address leaves") {
 			a.Home = homes[i%len(homes)]
 			g.Addresses = append(g.Addresses, a)
+		}
+	}
+	// pkg/config fills in the default from what it finds in the file.
+	g.Routes = slices.Clone(g.Routes)
+	for i, r := range g.Routes {
+		if !slices.ContainsFunc(g.Addresses, func(a config.Address) bool { return a.Prefix.Addr() == r.Src }) && flip(2, "src") {
+			g.Routes[i].Src = netip.Addr{}
 		}
 	}
 	return &g
