@@ -31,6 +31,30 @@ type Attachment struct {
 	Ifindex int
 
 	ingress, egress hook
+	multicast       hook // beside XDP, where multicast is followed; else nil
+}
+
+// place is where one of the tc programs hangs on an interface.
+type place struct {
+	pin     string // in front of the interface index
+	attach  ebpf.AttachType
+	anchor  link.Anchor
+	parent  uint32 // of a clsact filter
+	handle  uint32
+	program func(*Objects) *ebpf.Program // loaded late
+}
+
+var (
+	atIngress = place{pinIngress, ebpf.AttachTCXIngress, link.Head(), netlink.HANDLE_MIN_INGRESS, clsactHandle,
+		func(o *Objects) *ebpf.Program { return o.ingress }}
+	atEgress = place{pinEgress, ebpf.AttachTCXEgress, link.Tail(), netlink.HANDLE_MIN_EGRESS, clsactHandle,
+		func(o *Objects) *ebpf.Program { return o.egress }}
+	atMulticast = place{pinMulticast, ebpf.AttachTCXIngress, link.Head(), netlink.HANDLE_MIN_INGRESS, clsactCast,
+		func(o *Objects) *ebpf.Program { return o.multicast }}
+)
+
+func (p place) filter(ifindex int) clsactFilter {
+	return clsactFilter{ifindex: ifindex, parent: p.parent, handle: p.handle}
 }
 
 // hook is one program on one interface.
@@ -79,9 +103,9 @@ func (o *Objects) Attach(ifindex int, mode Mode) (*Attachment, error) {
 func (o *Objects) ingressHook(ifindex int, mode Mode) (h hook, err error) {
 	switch mode {
 	case ModeTCX:
-		h, err = o.tcx(ifindex, true)
+		h, err = o.tcx(ifindex, atIngress)
 	case ModeClsact:
-		h, err = o.clsact(ifindex, true)
+		h, err = o.clsact(ifindex, atIngress)
 	case ModeXDP:
 		h, err = o.xdpHook(ifindex, link.XDPDriverMode)
 	case ModeXDPGeneric:
@@ -95,33 +119,67 @@ func (o *Objects) ingressHook(ifindex int, mode Mode) (h hook, err error) {
 	return h, nil
 }
 
-func (o *Objects) egressHook(ifindex int, mode Mode) (h hook, err error) {
+func (o *Objects) egressHook(ifindex int, mode Mode) (hook, error) {
+	return o.besideIngress(ifindex, mode, atEgress)
+}
+
+func (o *Objects) multicastHook(ifindex int, mode Mode) (hook, error) {
+	return o.besideIngress(ifindex, mode, atMulticast)
+}
+
+// besideIngress are the programs that are tc programs in every mode.
+func (o *Objects) besideIngress(ifindex int, mode Mode, at place) (h hook, err error) {
 	if mode != ModeClsact {
-		h, err = o.tcx(ifindex, false)
+		h, err = o.tcx(ifindex, at)
 	}
 	if mode == ModeClsact || errors.Is(err, ebpf.ErrNotSupported) {
-		h, err = o.clsact(ifindex, false)
+		h, err = o.clsact(ifindex, at)
 	}
 	if err != nil {
-		return nil, explain(fmt.Sprintf("attach egress to interface %d", ifindex), err)
+		return nil, explain(fmt.Sprintf("attach %s to interface %d", at.pin, ifindex), err)
 	}
 	return h, nil
+}
+
+// Follow has the multicast of a member looked after, or not. Where the ingress program is a tc program it
+// does that itself; XDP cannot give a packet to another member, and has a tc program beside it.
+func (o *Objects) Follow(a *Attachment, on bool) error {
+	if a.Mode == ModeTCX || a.Mode == ModeClsact {
+		on = false
+	}
+	if on {
+		if a.multicast != nil {
+			return nil
+		}
+		h, err := o.multicastHook(a.Ifindex, a.Mode)
+		if err == nil {
+			a.multicast = h
+		}
+		return err
+	}
+	if a.multicast != nil {
+		err := a.multicast.detach()
+		a.multicast = nil
+		return err
+	}
+	// A former run's.
+	return errors.Join(o.dropPins(a.Ifindex, pinMulticast), atMulticast.filter(a.Ifindex).detach())
 }
 
 // dropOthers takes off what a former run attached in another mode.
 func (o *Objects) dropOthers(a *Attachment) error {
 	var errs []error
 	for _, h := range []struct {
-		have   hook
-		parent uint32
-		pins   []string
+		have hook
+		at   place
+		pins []string
 	}{
-		{a.ingress, netlink.HANDLE_MIN_INGRESS, []string{pinIngress, pinXDP, pinXDPGeneric}},
-		{a.egress, netlink.HANDLE_MIN_EGRESS, []string{pinEgress}},
+		{a.ingress, atIngress, []string{pinIngress, pinXDP, pinXDPGeneric}},
+		{a.egress, atEgress, []string{pinEgress}},
 	} {
 		l, isLink := h.have.(bpfLink)
 		if isLink {
-			errs = append(errs, clsactFilter{ifindex: a.Ifindex, parent: h.parent}.detach())
+			errs = append(errs, h.at.filter(a.Ifindex).detach())
 		}
 		for _, name := range h.pins {
 			if !isLink || l.pin != o.pinOf(name, a.Ifindex) {
@@ -136,6 +194,7 @@ func (o *Objects) dropOthers(a *Attachment) error {
 const (
 	pinIngress    = "ingress"
 	pinEgress     = "egress"
+	pinMulticast  = "multicast"
 	pinXDP        = "xdp"
 	pinXDPGeneric = "xdp-generic"
 )
@@ -163,29 +222,42 @@ func (o *Objects) AttachAuto(ifindex int) (*Attachment, error) {
 
 // Close lets go of the links: pinned ones, and clsact filters, go on working.
 func (a *Attachment) Close() error {
-	return errors.Join(a.ingress.close(), a.egress.close())
+	return errors.Join(a.ingress.close(), a.egress.close(), a.withMulticast(hook.close))
 }
 
 // Detach takes the programs off the interface.
 func (a *Attachment) Detach() error {
-	return errors.Join(a.ingress.detach(), a.egress.detach())
+	return errors.Join(a.ingress.detach(), a.egress.detach(), a.withMulticast(hook.detach))
+}
+
+func (a *Attachment) withMulticast(do func(hook) error) error {
+	if a.multicast == nil {
+		return nil
+	}
+	return do(a.multicast)
 }
 
 // Strip takes off an interface what a former run has attached to it.
 func (o *Objects) Strip(ifindex int) error {
 	var errs []error
-	for _, name := range []string{pinIngress, pinXDP, pinXDPGeneric, pinEgress} {
+	for _, name := range linkPins {
 		errs = append(errs, o.dropPins(ifindex, name))
 	}
-	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
-		errs = append(errs, clsactFilter{ifindex: ifindex, parent: parent}.detach())
+	for _, at := range []place{atIngress, atEgress, atMulticast} {
+		errs = append(errs, at.filter(ifindex).detach())
 	}
 	return errors.Join(errs...)
 }
 
 // Supersede lets an attachment go that another on the same interface has taken the place of.
 func (o *Objects) Supersede(old, by *Attachment) error {
-	return errors.Join(o.supersede(old.ingress, by.ingress), o.supersede(old.egress, by.egress))
+	errs := []error{o.supersede(old.ingress, by.ingress), o.supersede(old.egress, by.egress)}
+	if old.multicast != nil {
+		// Whether it is wanted is asked anew.
+		errs = append(errs, old.multicast.detach())
+		old.multicast = nil
+	}
+	return errors.Join(errs...)
 }
 
 func (o *Objects) supersede(old, by hook) error {
@@ -275,21 +347,16 @@ func (o *Objects) keep(l link.Link, name string, ifindex int) (hook, error) {
 	return bpfLink{link: l, pin: path}, nil
 }
 
-func (o *Objects) tcx(ifindex int, ingress bool) (hook, error) {
-	opt := link.TCXOptions{Interface: ifindex, Program: o.egress, Attach: ebpf.AttachTCXEgress, Anchor: link.Tail()}
-	name := pinEgress
-	if ingress {
-		opt.Program, opt.Attach, opt.Anchor = o.ingress, ebpf.AttachTCXIngress, link.Head()
-		name = pinIngress
-	}
-	if h, err := o.adopt(name, ifindex, opt.Program); h != nil || err != nil {
+func (o *Objects) tcx(ifindex int, at place) (hook, error) {
+	p := at.program(o)
+	if h, err := o.adopt(at.pin, ifindex, p); h != nil || err != nil {
 		return h, err
 	}
-	l, err := link.AttachTCX(opt)
+	l, err := link.AttachTCX(link.TCXOptions{Interface: ifindex, Program: p, Attach: at.attach, Anchor: at.anchor})
 	if err != nil {
 		return nil, err
 	}
-	return o.keep(l, name, ifindex)
+	return o.keep(l, at.pin, ifindex)
 }
 
 func (o *Objects) xdpHook(ifindex int, flags link.XDPAttachFlags) (hook, error) {

@@ -362,7 +362,7 @@ func TestStalePin(t *testing.T) {
 			entries, err := os.ReadDir(opt.PinPath)
 			require.NoError(t, err)
 			for _, e := range entries {
-				require.NotContains(t, e.Name(), fmt.Sprint("-", attrs.Index))
+				require.False(t, linkPin(e.Name()), e.Name())
 			}
 		})
 	}
@@ -445,4 +445,59 @@ func TestExplain(t *testing.T) {
 	err = explain("attach", unix.ENODEV)
 	require.False(t, errors.As(err, new(*FeatureError)))
 	require.ErrorIs(t, err, unix.ENODEV)
+}
+
+// TestFollow: beside XDP there is a program for multicast where it is wanted; a tc program does it itself.
+func TestFollow(t *testing.T) {
+	for _, mode := range []Mode{ModeXDP, ModeXDPGeneric, ModeTCX, ModeClsact} {
+		t.Run(string(mode), func(t *testing.T) {
+			pins := pinFolder(t)
+			o := loadForTest(t, Options{PinPath: pins})
+			s := newSpace(t)
+			l := s.veth(t, "a")
+			ifindex := l.Attrs().Index
+			a, err := o.Attach(ifindex, mode)
+			if errors.Is(err, ebpf.ErrNotSupported) {
+				t.Skip("needs Linux 6.6: tcx")
+			}
+			require.NoError(t, err)
+			beside := mode == ModeXDP || mode == ModeXDPGeneric
+			require.NoError(t, o.Follow(a, true))
+			require.NoError(t, o.Follow(a, true), "again")
+			require.Equal(t, beside, a.multicast != nil)
+			require.True(t, a.Attached())
+			foreign, err := ForeignOn(ifindex, pins)
+			require.NoError(t, err)
+			require.Empty(t, foreign, "it is ours")
+			if beside {
+				// Somebody takes it off.
+				if l, is := a.multicast.(bpfLink); is {
+					theirs, err := link.LoadPinnedLink(l.pin, nil)
+					require.NoError(t, err)
+					require.NoError(t, theirs.Detach())
+					require.NoError(t, theirs.Close())
+				} else {
+					require.NoError(t, a.multicast.detach())
+				}
+				require.False(t, a.Attached())
+				require.NoError(t, o.Restore(a))
+				require.True(t, a.Attached())
+				// The next run finds it, and does not want it.
+				require.NoError(t, a.Close())
+				a, err = o.Attach(ifindex, mode)
+				require.NoError(t, err)
+				require.NoError(t, o.Follow(a, true))
+				require.True(t, a.Attached())
+			}
+			require.NoError(t, o.Follow(a, false))
+			require.Nil(t, a.multicast)
+			require.NoError(t, o.Follow(a, true))
+			require.NoError(t, o.Strip(ifindex))
+			gone := atMulticast.filter(ifindex)
+			require.False(t, gone.attached(ifindex))
+			if programs, err := queryTCX(ifindex, ebpf.AttachTCXIngress); err == nil {
+				require.Empty(t, programs)
+			}
+		})
+	}
 }

@@ -6,10 +6,11 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Attached reports whether both programs are still on the interface. Others may take them off, and
+// Attached reports whether all programs are still on the interface. Others may take them off, and
 // the kernel tells nobody.
 func (a *Attachment) Attached() bool {
-	return a.ingress.attached(a.Ifindex) && a.egress.attached(a.Ifindex)
+	return a.ingress.attached(a.Ifindex) && a.egress.attached(a.Ifindex) &&
+		(a.multicast == nil || a.multicast.attached(a.Ifindex))
 }
 
 // Restore puts what was taken off an attachment on again. What is there goes on.
@@ -17,8 +18,8 @@ func (o *Objects) Restore(a *Attachment) error {
 	for _, h := range []struct {
 		hook *hook
 		make func(int, Mode) (hook, error)
-	}{{&a.ingress, o.ingressHook}, {&a.egress, o.egressHook}} {
-		if (*h.hook).attached(a.Ifindex) {
+	}{{&a.ingress, o.ingressHook}, {&a.egress, o.egressHook}, {&a.multicast, o.multicastHook}} {
+		if *h.hook == nil || (*h.hook).attached(a.Ifindex) {
 			continue
 		}
 		// The pin of a dead link would be in the way; that it cannot be detached again is no news.
@@ -49,7 +50,7 @@ func (f clsactFilter) attached(ifindex int) bool {
 	}
 	for _, filter := range filters {
 		b, ok := filter.(*netlink.BpfFilter)
-		if ok && b.Handle == clsactHandle && b.Priority == clsactPriority {
+		if ok && b.Handle == f.handle && b.Priority == clsactPriority {
 			return true
 		}
 	}

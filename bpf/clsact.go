@@ -15,6 +15,7 @@ import (
 const (
 	clsactPriority = 49213
 	clsactHandle   = 0x1b0d
+	clsactCast     = 0x1b0e // of the multicast program, which stands beside XDP
 	clsactName     = "ipmpd"
 )
 
@@ -23,9 +24,10 @@ const (
 type clsactFilter struct {
 	ifindex int
 	parent  uint32
+	handle  uint32
 }
 
-func (o *Objects) clsact(ifindex int, ingress bool) (hook, error) {
+func (o *Objects) clsact(ifindex int, at place) (hook, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
@@ -35,12 +37,8 @@ func (o *Objects) clsact(ifindex int, ingress bool) (hook, error) {
 	if err := h.QdiscAdd(clsactQdisc(ifindex)); err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("add clsact qdisc: %w", err)
 	}
-	f := clsactFilter{ifindex: ifindex, parent: netlink.HANDLE_MIN_EGRESS}
-	p := o.egress
-	if ingress {
-		f.parent, p = netlink.HANDLE_MIN_INGRESS, o.ingress
-	}
-	if err := f.update(p); err != nil {
+	f := at.filter(ifindex)
+	if err := f.update(at.program(o)); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -57,7 +55,7 @@ func clsactQdisc(ifindex int) *netlink.GenericQdisc {
 func (f clsactFilter) filter() *netlink.BpfFilter {
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: f.ifindex, Parent: f.parent, Handle: clsactHandle,
+			LinkIndex: f.ifindex, Parent: f.parent, Handle: f.handle,
 			Priority: clsactPriority, Protocol: unix.ETH_P_ALL},
 		Name:         clsactName,
 		DirectAction: true,

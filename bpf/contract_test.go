@@ -65,6 +65,7 @@ func TestSizes(t *testing.T) {
 	sizes := map[string]uintptr{
 		"ipmp_addr": unsafe.Sizeof(Addr{}), "ipmp_event": unsafe.Sizeof(Event{}),
 		"ipmp_instance": unsafe.Sizeof(Instance{}), "ipmp_member": unsafe.Sizeof(Member{}),
+		"ipmp_cast": unsafe.Sizeof(Cast{}), "ipmp_wire": unsafe.Sizeof(Wire{}), "ipmp_feed": unsafe.Sizeof(Feed{}),
 		"ipmp_owner": unsafe.Sizeof(Owner{}), "ipmp_payload": unsafe.Sizeof(Payload{}),
 		"ipmp_round": unsafe.Sizeof(Round{}), "ipmp_slot": unsafe.Sizeof(Slot{}),
 		"ipmp_survivors": unsafe.Sizeof(Survivors{}), "ipmp_target": unsafe.Sizeof(Target{}),
@@ -80,7 +81,7 @@ func TestSizes(t *testing.T) {
 		}
 		for name, size := range map[string]uintptr{
 			"members": sizes["ipmp_member"], "instances": sizes["ipmp_instance"], "tracks": sizes["ipmp_track"],
-			"survivors": sizes["ipmp_survivors"], "owners": sizes["ipmp_owner"], "traffic": sizes["ipmp_traffic"],
+			"survivors": sizes["ipmp_survivors"], "owners": sizes["ipmp_owner"], "feeds": sizes["ipmp_feed"], "traffic": sizes["ipmp_traffic"],
 		} {
 			require.EqualValues(t, size, cs.Maps[name].ValueSize, name)
 		}
@@ -99,7 +100,7 @@ func TestVerifiedInstructions(t *testing.T) {
 	for _, without := range []bool{false, true} {
 		o := loadForTest(t, Options{WithoutTimer: without})
 		for name, p := range map[string]*ebpf.Program{
-			"ipmp_xdp": o.xdp, "ipmp_ingress": o.ingress, "ipmp_egress": o.egress, "ipmp_tick": o.tick,
+			"ipmp_xdp": o.xdp, "ipmp_ingress": o.ingress, "ipmp_egress": o.egress, "ipmp_tick": o.tick, "ipmp_multicast": o.multicast,
 		} {
 			info, err := p.Info()
 			require.NoError(t, err)

@@ -54,4 +54,4 @@ var reasonNames = strings.Fields(`
 not_member reply reply_duplicate reply_window reply_nonce reply_source reply_destination reply_magic
 reply_unprobed short pull suspect cleared guard_cpu guard_targets guard_survivor last verdict raced
 timer_init timer_start ring_full lookup egress_redirected egress_passed egress_nowhere egress_store
-arp_filtered`)
+arp_filtered cast_carried cast_hidden cast_refused`)

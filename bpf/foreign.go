@@ -77,7 +77,7 @@ func ForeignOn(ifindex int, pins string) ([]Foreign, error) {
 		filters, _ := h.FilterList(l, t.parent)
 		for _, f := range filters {
 			a := f.Attrs()
-			if a.Priority == clsactPriority && a.Handle == clsactHandle || a.Handle == 0 {
+			if a.Priority == clsactPriority && ourHandle(a.Handle) || a.Handle == 0 {
 				continue // ours; or the head of a list of filters
 			}
 			if b, ok := f.(*netlink.BpfFilter); ok {
@@ -113,7 +113,7 @@ func ownPrograms(ifindex int, pins string) map[uint32]bool {
 	if pins == "" {
 		return own
 	}
-	for _, name := range []string{pinIngress, pinEgress, pinXDP, pinXDPGeneric} {
+	for _, name := range linkPins {
 		l, err := link.LoadPinnedLink(filepath.Join(pins, fmt.Sprintf("%s-%d", name, ifindex)), nil)
 		if err != nil {
 			continue

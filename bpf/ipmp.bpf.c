@@ -16,6 +16,7 @@
 #else
 #include "confirm_tick.h"
 #endif
+#include "cast.h"
 #include "egress.h"
 
 enum linear {
@@ -63,6 +64,16 @@ int ipmp_ingress(struct __sk_buff *skb)
 	bool tagged = skb->vlan_present && skb->vlan_tci & VLAN_ID_MASK;
 	enum ingress_result result;
 
+	if (may_be_cast(skb)) {
+		switch (cast(skb)) {
+		case CAST_CARRIED: /* counted where it came in */
+			return TC_ACT_UNSPEC;
+		case CAST_LOOPED:
+			return TC_ACT_SHOT;
+		case CAST_PASS:
+			break;
+		}
+	}
 	if (skb->data_end - skb->data < LINEAR_NEEDED && skb->len > skb->data_end - skb->data &&
 	    worth_pulling(skb) &&
 	    bpf_skb_pull_data(skb, skb->len < LINEAR_NEEDED ? skb->len : LINEAR_NEEDED))
@@ -71,6 +82,15 @@ int ipmp_ingress(struct __sk_buff *skb)
 		ingress((void *)(long)skb->data, (void *)(long)skb->data_end, skb->ifindex, tagged);
 	/* UNSPEC: the next program, or the stack (TCX_NEXT has the same value) */
 	return result == INGRESS_PASS ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+/* Multicast, beside XDP, which cannot give a packet to another member. */
+SEC("tc")
+int ipmp_multicast(struct __sk_buff *skb)
+{
+	if (may_be_cast(skb) && cast(skb) == CAST_LOOPED)
+		return TC_ACT_SHOT;
+	return TC_ACT_UNSPEC;
 }
 
 SEC("tc")

@@ -16,7 +16,7 @@
 
 /* Raise it with every change of a map's layout: pins of another layout are not adopted. */
 enum ipmp_layout {
-	IPMP_LAYOUT = 2,
+	IPMP_LAYOUT = 3,
 };
 
 enum ipmp_limit {
@@ -32,6 +32,7 @@ enum ipmp_limit {
 	IPMP_TESTS = 8, /* test addresses of one family of one member */
 	IPMP_ADDRESSES = 4096,
 	IPMP_OWNERS = 6144, /* data addresses, and the test addresses of all members */
+	IPMP_FEEDS = 2048, /* multicast groups, each counted for each group of ours that hears it */
 	IPMP_MAC = 6,
 	IPMP_CPUS = 256,
 };
@@ -157,7 +158,7 @@ struct ipmp_track {
 	__u32 members; /* mask of bits in use */
 	__u32 interval_ns;
 	__u32 targets;
-	__u64 pad0;
+	__u64 lease_ns; /* until when ipmp_feed.asked holds: its sockets end with Go */
 	__u16 member[IPMP_GROUP_MEMBERS]; /* bit -> member number */
 	struct ipmp_target target[IPMP_TARGETS];
 	/* kernel writes */
@@ -192,6 +193,32 @@ struct ipmp_owner {
 	__u8 fixed;
 	__u8 pad;
 };
+
+/* Map "casts" (hash): a multicast group that somebody hears on members of a group of ours. The
+ * value is an index into map "feeds". Go writes. */
+struct ipmp_cast {
+	struct ipmp_addr addr;
+	__u32 group; /* of ours */
+};
+_Static_assert(sizeof(struct ipmp_cast) == 20, "ipmp_cast");
+
+/* What came last of a feed on the wire of one member, while the feed changes over. */
+struct ipmp_wire {
+	__u64 ns; /* 0: nothing yet */
+	__u64 id; /* of the packet, by its content */
+};
+
+/* Map "feeds" (mmapable), by the index that map "casts" has. Masks are of the group's bits. */
+struct ipmp_feed {
+	/* Go writes */
+	__u32 joined; /* members on which somebody else has joined */
+	__u32 asked;  /* members on which we have, for the sake of another one */
+	/* kernel writes */
+	__u32 fed; /* members that hear what comes in on a survivor */
+	__u32 pad;
+	struct ipmp_wire wire[IPMP_GROUP_MEMBERS];
+};
+_Static_assert(sizeof(struct ipmp_feed) == 16 + 16 * IPMP_GROUP_MEMBERS, "ipmp_feed");
 
 /* Map "traffic" (per CPU), by member number. Kernel writes. */
 struct ipmp_traffic {
@@ -261,6 +288,9 @@ enum ipmp_reason {
 	IPMP_R_EGRESS_NOWHERE, /* no usable survivor: passes unchanged */
 	IPMP_R_EGRESS_STORE,   /* rewriting the source MAC failed */
 	IPMP_R_ARP_FILTERED,   /* ARP request for an address that another member owns */
+	IPMP_R_CAST_CARRIED,   /* multicast that came in on a survivor, given to a failed member */
+	IPMP_R_CAST_HIDDEN,    /* multicast that nobody is to hear here */
+	IPMP_R_CAST_REFUSED,   /* the failed member does not take it: it is down */
 	IPMP_R_MAX,
 };
 

@@ -35,18 +35,21 @@ type Objects struct {
 	// Adopted: the maps of a former run are in use.
 	Adopted bool
 
-	maps     map[string]*ebpf.Map
-	xdp      *ebpf.Program
-	ingress  *ebpf.Program
-	egress   *ebpf.Program
-	tick     *ebpf.Program
-	mappings [][]byte
-	insts    []Instance
-	tracks   []Track
-	pins     string
-	discard  func(pin string, why error)
-	unpinned bool
-	later    *ebpf.CollectionSpec // of programs that are not loaded yet
+	maps      map[string]*ebpf.Map
+	xdp       *ebpf.Program
+	ingress   *ebpf.Program
+	egress    *ebpf.Program
+	tick      *ebpf.Program
+	multicast *ebpf.Program
+	mappings  [][]byte
+	insts     []Instance
+	tracks    []Track
+	feeds     []Feed
+	casts     map[Cast]uint32 // where each is in feeds
+	pins      string
+	discard   func(pin string, why error)
+	unpinned  bool
+	later     *ebpf.CollectionSpec // of programs that are not loaded yet
 }
 
 // timerMap is where bpf_timers live; it exists in one of the two objects only.
@@ -110,7 +113,7 @@ func load(spec func() (*ebpf.CollectionSpec, error), opt Options, timer bool) (*
 	if err != nil {
 		return nil, explain("load BPF programs", err)
 	}
-	if err := o.share(); err != nil {
+	if err := errors.Join(o.share(), o.recallCasts()); err != nil {
 		o.Close()
 		return nil, err
 	}
@@ -145,6 +148,7 @@ func (o *Objects) programs(coll *ebpf.Collection) {
 	o.ingress = coll.Programs["ipmp_ingress"]
 	o.egress = coll.Programs["ipmp_egress"]
 	o.tick = coll.Programs["ipmp_tick"]
+	o.multicast = coll.Programs["ipmp_multicast"]
 }
 
 // loadPrograms unless they are.
@@ -270,6 +274,12 @@ func (o *Objects) share() error {
 		return err
 	}
 	o.mappings = append(o.mappings, tracks)
+	feeds, err := mapping(o.maps["feeds"], unsafe.Sizeof(Feed{})*uintptr(Feeds))
+	if err != nil {
+		return err
+	}
+	o.mappings = append(o.mappings, feeds)
+	o.feeds = unsafe.Slice((*Feed)(unsafe.Pointer(&feeds[0])), Feeds)
 	o.insts = unsafe.Slice((*Instance)(unsafe.Pointer(&insts[0])), Instances)
 	o.tracks = unsafe.Slice((*Track)(unsafe.Pointer(&tracks[0])), Tracks)
 	return nil
@@ -316,11 +326,11 @@ func (o *Objects) Close() {
 	for _, b := range o.mappings {
 		_ = unix.Munmap(b) // nothing to be done about it
 	}
-	o.mappings, o.insts, o.tracks = nil, nil, nil
+	o.mappings, o.insts, o.tracks, o.feeds = nil, nil, nil, nil
 	for _, m := range o.maps {
 		m.Close()
 	}
-	for _, p := range []*ebpf.Program{o.xdp, o.ingress, o.egress, o.tick} {
+	for _, p := range []*ebpf.Program{o.xdp, o.ingress, o.egress, o.tick, o.multicast} {
 		if p != nil {
 			p.Close()
 		}

@@ -53,6 +53,21 @@ struct {
 } owners SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, IPMP_FEEDS);
+	__type(key, struct ipmp_cast);
+	__type(value, __u32);
+} casts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, IPMP_FEEDS);
+	__type(key, __u32);
+	__type(value, struct ipmp_feed);
+} feeds SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, IPMP_MEMBERS);
 	__type(key, __u32);

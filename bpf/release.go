@@ -16,7 +16,7 @@ import (
 )
 
 // linkPins are the names of pinned links, in front of the interface index.
-var linkPins = []string{pinIngress, pinEgress, pinXDP, pinXDPGeneric}
+var linkPins = []string{pinIngress, pinEgress, pinMulticast, pinXDP, pinXDPGeneric}
 
 // PinPath is the folder that maps and links are pinned in; "": they are not.
 func (o *Objects) PinPath() string { return o.pins }
@@ -158,7 +158,7 @@ func DetachFilters(ifindex int, qdisc bool) (found bool, err error) {
 				continue
 			}
 			found = true
-			if err := (clsactFilter{ifindex: ifindex, parent: parent}).detach(); err != nil {
+			if err := (clsactFilter{ifindex: ifindex, parent: parent, handle: f.Attrs().Handle}).detach(); err != nil {
 				return found, err
 			}
 		}
@@ -173,8 +173,10 @@ func DetachFilters(ifindex int, qdisc bool) (found bool, err error) {
 	return found, nil
 }
 
+func ourHandle(handle uint32) bool { return handle == clsactHandle || handle == clsactCast }
+
 // ours knows our filters by priority, handle and name together.
 func ours(f netlink.Filter) bool {
 	b, ok := f.(*netlink.BpfFilter)
-	return ok && b.Priority == clsactPriority && b.Handle == clsactHandle && strings.HasPrefix(b.Name, clsactName)
+	return ok && b.Priority == clsactPriority && ourHandle(b.Handle) && strings.HasPrefix(b.Name, clsactName)
 }

@@ -16,8 +16,10 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	tickMapCasts              = "casts"
 	tickMapCounters           = "counters"
 	tickMapEvents             = "events"
+	tickMapFeeds              = "feeds"
 	tickMapInstances          = "instances"
 	tickMapLinks              = "links"
 	tickMapMembers            = "members"
@@ -27,6 +29,7 @@ const (
 	tickMapTraffic            = "traffic"
 	tickProgIpmpEgress        = "ipmp_egress"
 	tickProgIpmpIngress       = "ipmp_ingress"
+	tickProgIpmpMulticast     = "ipmp_multicast"
 	tickProgIpmpTick          = "ipmp_tick"
 	tickProgIpmpXdp           = "ipmp_xdp"
 	tickVarExportEvent        = "export_event"
@@ -85,18 +88,21 @@ type tickSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tickProgramSpecs struct {
-	IpmpEgress  *ebpf.ProgramSpec `ebpf:"ipmp_egress"`
-	IpmpIngress *ebpf.ProgramSpec `ebpf:"ipmp_ingress"`
-	IpmpTick    *ebpf.ProgramSpec `ebpf:"ipmp_tick"`
-	IpmpXdp     *ebpf.ProgramSpec `ebpf:"ipmp_xdp"`
+	IpmpEgress    *ebpf.ProgramSpec `ebpf:"ipmp_egress"`
+	IpmpIngress   *ebpf.ProgramSpec `ebpf:"ipmp_ingress"`
+	IpmpMulticast *ebpf.ProgramSpec `ebpf:"ipmp_multicast"`
+	IpmpTick      *ebpf.ProgramSpec `ebpf:"ipmp_tick"`
+	IpmpXdp       *ebpf.ProgramSpec `ebpf:"ipmp_xdp"`
 }
 
 // tickMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tickMapSpecs struct {
+	Casts     *ebpf.MapSpec `ebpf:"casts"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
+	Feeds     *ebpf.MapSpec `ebpf:"feeds"`
 	Instances *ebpf.MapSpec `ebpf:"instances"`
 	Links     *ebpf.MapSpec `ebpf:"links"`
 	Members   *ebpf.MapSpec `ebpf:"members"`
@@ -144,8 +150,10 @@ func (o *tickObjects) Close() error {
 //
 // It can be passed to loadTickObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tickMaps struct {
+	Casts     *ebpf.Map `ebpf:"casts"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Events    *ebpf.Map `ebpf:"events"`
+	Feeds     *ebpf.Map `ebpf:"feeds"`
 	Instances *ebpf.Map `ebpf:"instances"`
 	Links     *ebpf.Map `ebpf:"links"`
 	Members   *ebpf.Map `ebpf:"members"`
@@ -157,8 +165,10 @@ type tickMaps struct {
 
 func (m *tickMaps) Close() error {
 	return _TickClose(
+		m.Casts,
 		m.Counters,
 		m.Events,
+		m.Feeds,
 		m.Instances,
 		m.Links,
 		m.Members,
@@ -191,16 +201,18 @@ type tickVariables struct {
 //
 // It can be passed to loadTickObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tickPrograms struct {
-	IpmpEgress  *ebpf.Program `ebpf:"ipmp_egress"`
-	IpmpIngress *ebpf.Program `ebpf:"ipmp_ingress"`
-	IpmpTick    *ebpf.Program `ebpf:"ipmp_tick"`
-	IpmpXdp     *ebpf.Program `ebpf:"ipmp_xdp"`
+	IpmpEgress    *ebpf.Program `ebpf:"ipmp_egress"`
+	IpmpIngress   *ebpf.Program `ebpf:"ipmp_ingress"`
+	IpmpMulticast *ebpf.Program `ebpf:"ipmp_multicast"`
+	IpmpTick      *ebpf.Program `ebpf:"ipmp_tick"`
+	IpmpXdp       *ebpf.Program `ebpf:"ipmp_xdp"`
 }
 
 func (p *tickPrograms) Close() error {
 	return _TickClose(
 		p.IpmpEgress,
 		p.IpmpIngress,
+		p.IpmpMulticast,
 		p.IpmpTick,
 		p.IpmpXdp,
 	)

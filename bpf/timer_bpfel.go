@@ -18,6 +18,12 @@ type timerIpmpAddr struct {
 	Octet [16]uint8
 }
 
+type timerIpmpCast struct {
+	_     structs.HostLayout
+	Addr  timerIpmpAddr
+	Group uint32
+}
+
 type timerIpmpEvent struct {
 	_           structs.HostLayout
 	Kind        uint32
@@ -52,6 +58,15 @@ const (
 	timerIpmpFamilyIPMP_IPV4 timerIpmpFamily = 0
 	timerIpmpFamilyIPMP_IPV6 timerIpmpFamily = 1
 )
+
+type timerIpmpFeed struct {
+	_      structs.HostLayout
+	Joined uint32
+	Asked  uint32
+	Fed    uint32
+	Pad    uint32
+	Wire   [32]timerIpmpWire
+}
 
 type timerIpmpInstance struct {
 	_            structs.HostLayout
@@ -95,7 +110,7 @@ const (
 type timerIpmpLayout uint32
 
 const (
-	timerIpmpLayoutIPMP_LAYOUT timerIpmpLayout = 2
+	timerIpmpLayoutIPMP_LAYOUT timerIpmpLayout = 3
 )
 
 type timerIpmpLimit uint32
@@ -113,6 +128,7 @@ const (
 	timerIpmpLimitIPMP_TESTS         timerIpmpLimit = 8
 	timerIpmpLimitIPMP_ADDRESSES     timerIpmpLimit = 4096
 	timerIpmpLimitIPMP_OWNERS        timerIpmpLimit = 6144
+	timerIpmpLimitIPMP_FEEDS         timerIpmpLimit = 2048
 	timerIpmpLimitIPMP_MAC           timerIpmpLimit = 6
 	timerIpmpLimitIPMP_CPUS          timerIpmpLimit = 256
 )
@@ -186,7 +202,10 @@ const (
 	timerIpmpReasonIPMP_R_EGRESS_NOWHERE    timerIpmpReason = 25
 	timerIpmpReasonIPMP_R_EGRESS_STORE      timerIpmpReason = 26
 	timerIpmpReasonIPMP_R_ARP_FILTERED      timerIpmpReason = 27
-	timerIpmpReasonIPMP_R_MAX               timerIpmpReason = 28
+	timerIpmpReasonIPMP_R_CAST_CARRIED      timerIpmpReason = 28
+	timerIpmpReasonIPMP_R_CAST_HIDDEN       timerIpmpReason = 29
+	timerIpmpReasonIPMP_R_CAST_REFUSED      timerIpmpReason = 30
+	timerIpmpReasonIPMP_R_MAX               timerIpmpReason = 31
 )
 
 type timerIpmpRound struct {
@@ -247,7 +266,7 @@ type timerIpmpTrack struct {
 	Members    uint32
 	IntervalNs uint32
 	Targets    uint32
-	Pad0       uint64
+	LeaseNs    uint64
 	Member     [32]uint16
 	Target     [16]timerIpmpTarget
 	Answered   uint64
@@ -265,12 +284,20 @@ type timerIpmpTraffic struct {
 	Seen       [2]uint32
 }
 
+type timerIpmpWire struct {
+	_  structs.HostLayout
+	Ns uint64
+	Id uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	timerMapCasts              = "casts"
 	timerMapCounters           = "counters"
 	timerMapEvents             = "events"
+	timerMapFeeds              = "feeds"
 	timerMapInstances          = "instances"
 	timerMapLinks              = "links"
 	timerMapMembers            = "members"
@@ -281,6 +308,7 @@ const (
 	timerMapTraffic            = "traffic"
 	timerProgIpmpEgress        = "ipmp_egress"
 	timerProgIpmpIngress       = "ipmp_ingress"
+	timerProgIpmpMulticast     = "ipmp_multicast"
 	timerProgIpmpTick          = "ipmp_tick"
 	timerProgIpmpXdp           = "ipmp_xdp"
 	timerVarExportEvent        = "export_event"
@@ -339,18 +367,21 @@ type timerSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type timerProgramSpecs struct {
-	IpmpEgress  *ebpf.ProgramSpec `ebpf:"ipmp_egress"`
-	IpmpIngress *ebpf.ProgramSpec `ebpf:"ipmp_ingress"`
-	IpmpTick    *ebpf.ProgramSpec `ebpf:"ipmp_tick"`
-	IpmpXdp     *ebpf.ProgramSpec `ebpf:"ipmp_xdp"`
+	IpmpEgress    *ebpf.ProgramSpec `ebpf:"ipmp_egress"`
+	IpmpIngress   *ebpf.ProgramSpec `ebpf:"ipmp_ingress"`
+	IpmpMulticast *ebpf.ProgramSpec `ebpf:"ipmp_multicast"`
+	IpmpTick      *ebpf.ProgramSpec `ebpf:"ipmp_tick"`
+	IpmpXdp       *ebpf.ProgramSpec `ebpf:"ipmp_xdp"`
 }
 
 // timerMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type timerMapSpecs struct {
+	Casts     *ebpf.MapSpec `ebpf:"casts"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
+	Feeds     *ebpf.MapSpec `ebpf:"feeds"`
 	Instances *ebpf.MapSpec `ebpf:"instances"`
 	Links     *ebpf.MapSpec `ebpf:"links"`
 	Members   *ebpf.MapSpec `ebpf:"members"`
@@ -399,8 +430,10 @@ func (o *timerObjects) Close() error {
 //
 // It can be passed to loadTimerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type timerMaps struct {
+	Casts     *ebpf.Map `ebpf:"casts"`
 	Counters  *ebpf.Map `ebpf:"counters"`
 	Events    *ebpf.Map `ebpf:"events"`
+	Feeds     *ebpf.Map `ebpf:"feeds"`
 	Instances *ebpf.Map `ebpf:"instances"`
 	Links     *ebpf.Map `ebpf:"links"`
 	Members   *ebpf.Map `ebpf:"members"`
@@ -413,8 +446,10 @@ type timerMaps struct {
 
 func (m *timerMaps) Close() error {
 	return _TimerClose(
+		m.Casts,
 		m.Counters,
 		m.Events,
+		m.Feeds,
 		m.Instances,
 		m.Links,
 		m.Members,
@@ -448,16 +483,18 @@ type timerVariables struct {
 //
 // It can be passed to loadTimerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type timerPrograms struct {
-	IpmpEgress  *ebpf.Program `ebpf:"ipmp_egress"`
-	IpmpIngress *ebpf.Program `ebpf:"ipmp_ingress"`
-	IpmpTick    *ebpf.Program `ebpf:"ipmp_tick"`
-	IpmpXdp     *ebpf.Program `ebpf:"ipmp_xdp"`
+	IpmpEgress    *ebpf.Program `ebpf:"ipmp_egress"`
+	IpmpIngress   *ebpf.Program `ebpf:"ipmp_ingress"`
+	IpmpMulticast *ebpf.Program `ebpf:"ipmp_multicast"`
+	IpmpTick      *ebpf.Program `ebpf:"ipmp_tick"`
+	IpmpXdp       *ebpf.Program `ebpf:"ipmp_xdp"`
 }
 
 func (p *timerPrograms) Close() error {
 	return _TimerClose(
 		p.IpmpEgress,
 		p.IpmpIngress,
+		p.IpmpMulticast,
 		p.IpmpTick,
 		p.IpmpXdp,
 	)

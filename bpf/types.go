@@ -5,7 +5,9 @@ package bpf
 // The structs of ipmp.h, as bpf2go carried them over. Fields are documented there.
 type (
 	Addr      = timerIpmpAddr
+	Cast      = timerIpmpCast
 	Event     = timerIpmpEvent
+	Feed      = timerIpmpFeed
 	Instance  = timerIpmpInstance
 	Member    = timerIpmpMember
 	Owner     = timerIpmpOwner
@@ -16,6 +18,7 @@ type (
 	Target    = timerIpmpTarget
 	Track     = timerIpmpTrack
 	Traffic   = timerIpmpTraffic
+	Wire      = timerIpmpWire
 	Reason    = timerIpmpReason
 )
 
@@ -32,6 +35,7 @@ const (
 	WindowMask   = uint32(timerIpmpLimitIPMP_WINDOW_MASK)
 	Targets      = int(timerIpmpLimitIPMP_TARGETS)
 	Tests        = int(timerIpmpLimitIPMP_TESTS)
+	Feeds        = int(timerIpmpLimitIPMP_FEEDS)
 	Addresses    = int(timerIpmpLimitIPMP_ADDRESSES)
 )
 
