@@ -16,6 +16,7 @@ type Batch struct {
 	a      *Applier
 	burst  burst
 	first  int // frames of the first burst
+	casts  burst
 	buf    []byte
 	chunks []chunk
 	// last chunk that has nexthops or routes, or addresses in it; -1: none has
@@ -97,6 +98,9 @@ func (a *Applier) Prepare(ops []Op, frames []Frame, unlimited bool) (*Batch, err
 	return b, nil
 }
 
+// Report has frames (CastReports) sent after the announcements. To be called before the batch may be fired.
+func (b *Batch) Report(frames []Frame) { b.casts.set(frames) }
+
 // Fire performs the batch on the calling thread, which should be locked and of real-time
 // priority: announcements, then the messages in order. Nothing is allocated until the frames are
 // out. current says whether the batch's generation is still in force; it is asked before the
@@ -114,6 +118,8 @@ func (b *Batch) Fire(current func() bool) (r Result) {
 	announcement := Op{Why: "announcement"}
 	b.a.before(&announcement)
 	b.announce(&r)
+	// One that is lost is sent again by the kernel, once the group is joined.
+	b.casts.send(b.a.sender.fd, 0, len(b.casts.frames))
 	b.a.after(&announcement)
 	b.write(current, &r)
 	r.Failures = b.failures
