@@ -27,7 +27,7 @@ const (
 // bond, networkd and NetworkManager), and have theirs there and beside hostlinks.go.
 var badFiles = []struct{ name, yaml, want string }{
 	{"unknown key", goodGroup + "    failovr: true\n", `6:5: group g has no key "failovr"; its keys are detection-time, misses, adapt, ` +
-		"repair, hold-down, flap-limit, failback, probe, targets, attach, duplicate-check, announce, force, spread, interfaces, addresses, routes"},
+		"repair, hold-down, flap-limit, failback, probe, targets, attach, duplicate-check, multicast, announce, force, spread, interfaces, addresses, routes"},
 	{"misspelt key", goodGroup + "    fail-back: true\n", "6:5: group g has no key \"fail-back\"; did you mean `failback`?"},
 	{"wrong value", goodGroup + "    failback: 1\n", `6:15: failback is "1"; write true or false`},
 	{"out of range", goodGroup + "    misses: 51\n", "6:13: misses 51 is out of range; use 1 .. 50"},
@@ -73,7 +73,7 @@ var badFiles = []struct{ name, yaml, want string }{
 	{"http", "http: {listen: '127.0.0.1:9643'}\n" + goodGroup, "1:1: http is not built yet; remove it"},
 	{"monitor", goodGroup + "monitor: {hme0: }\n", "6:11: interface hme0 is in group g and under monitor; leave it in one of them"},
 	{"notify", goodGroup + "notify: [page-me]\n", `6:10: program "page-me" has no absolute path; write the path from / on`},
-	{"multicast", goodGroup + "    multicast: failover\n", "6:5: multicast is not built yet; remove it"},
+	{"multicast", goodGroup + "    multicast: never\n", "6:16: multicast is \"never\"; write failover, ahead or off"},
 	{"force", goodGroup + "    force: yes please\n", `6:12: force is "yes please"; write true or false`},
 }
 

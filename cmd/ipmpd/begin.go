@@ -52,6 +52,8 @@ func (e *engine) begin(cfg *config.Config) {
 	for _, u := range e.units {
 		e.publish(u)
 	}
+	e.readCasts(monotonic())
+	e.followCasts() // what a former run has left may be of no use
 	e.updateProbing()
 	e.undo.Groups = slices.DeleteFunc(slices.Clone(e.undo.Groups), func(g addr.UndoGroup) bool { return g.Released })
 	e.partWith(e.undo.Groups)

@@ -53,7 +53,8 @@ type daemon struct {
 	carrier  func(ifindex int) (up bool, err error) // by netlink
 	lockless atomic.Pointer[bpf.Carrier]            // does not wait for RTNL; nil: not yet, or not on this kernel
 	links    *netstate.LinkEvents
-	sysctls  *netstate.SysctlWatcher // nil: not to be had
+	sysctls  *netstate.SysctlWatcher  // nil: not to be had
+	castNews *netstate.MembershipNews // nil: not to be had
 	engine   *engine
 	reloader *reloader
 	programs *notify.Runner
@@ -117,6 +118,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 	}
 	d.defers(func() { _ = d.links.Close() })
 	d.openSysctls()
+	d.openCasts()
 	if d.question, err = probe.NewQuestions(); err != nil {
 		return nil, err
 	}
@@ -136,6 +138,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		watcher: d.watcher, news: d.watcher.Changes(), sysctls: d.sysctls, readSysctls: netstate.Sysctls, prober: d.prober, questions: d.question,
 		censuses: make(chan *census, 2*bpf.Members), icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
+	d.engine.casts = casting{joins: addr.NewJoins(), news: make(chan struct{}, 1)}
 	d.engine.undo = d.engine.journal.Undo()
 	if d.objects.Adopted && len(d.engine.undo.Groups) == 0 {
 		log.Warn("the state file of the former run is lost: `ipmpd release` cannot put back what it changed", "file", g.State)
@@ -250,6 +253,9 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	if d.sysctls != nil {
 		tasks = append(tasks, task{"sysctls", d.sysctls.Run})
+	}
+	if d.castNews != nil {
+		tasks = append(tasks, task{"multicast", d.runCastNews})
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {

@@ -84,6 +84,7 @@ type engine struct {
 	formerTried bool
 	drift       drift
 	copies      copies
+	casts       casting
 	sysctls     *netstate.SysctlWatcher // nil in tests
 	// news that the host has changed; readSysctls reads those that a plan asks for.
 	news        <-chan netstate.Change
@@ -162,6 +163,7 @@ func (e *engine) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			e.dismissAll()
+			e.endCasts()
 			return nil
 		case ev := <-e.events:
 			if e.handle(ev); e.released {
@@ -176,6 +178,9 @@ func (e *engine) run(ctx context.Context) error {
 			if changes == nil {
 				changes = time.After(settle)
 			}
+		case <-e.casts.news:
+			e.casts.due = 0
+			e.lookAtCasts(monotonic())
 		case <-changes:
 			changes = nil
 			e.hostChanged()
@@ -363,6 +368,9 @@ func (e *engine) housekeeping() {
 	if replan {
 		e.updateProbing()
 	}
+	e.renewLease(now)
+	e.lookAtCasts(now)
+	e.reportAgain(now)
 	e.finishOnlines()
 	e.askFirst(false)
 	e.dismiss(time.Now())

@@ -91,6 +91,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 	e.warnIf(e.objects.SetMember(m.number, m.describe(u.slot)))
 	e.carriers[m.number].Store(upness(m.link == group.LinkUp))
 	e.seatAll()
+	e.casts.due = 0
 	defer e.watchSysctls()
 	if m.ifindex == 0 {
 		return
@@ -121,6 +122,7 @@ func (e *engine) attach(u *unit, m *member) {
 		return
 	}
 	m.attachErr, m.attachment, m.attachedAs = "", a, u.cfg.Attach
+	e.followOn(u, m)
 	e.log.Info("attached", "interface", m.cfg.Name, "mode", string(a.Mode))
 }
 
@@ -145,6 +147,7 @@ func (e *engine) attachAgain(u *unit, m *member) {
 		e.log.Error("attaching in another way", "interface", m.cfg.Name, "error", err)
 	}
 	if a != nil {
+		e.followOn(u, m)
 		e.log.Info("attached", "interface", m.cfg.Name, "mode", string(a.Mode))
 	}
 }

@@ -60,6 +60,9 @@ type member struct {
 	published [bpf.Families]bool
 	// leftFailed: not usable in the words of a former run.
 	leftFailed [bpf.Families]bool
+	// backAt is when it was usable again (CLOCK_MONOTONIC ns). deaf: it is down, and multicast is heard on it.
+	backAt [bpf.Families]int64
+	deaf   bool
 	// epoch is raised when another interface takes the place: it is armed anew.
 	epoch uint32
 	// settled is the interface index on which its addresses and sysctls are. Before, the kernel would ask

@@ -33,6 +33,8 @@ type prepared struct {
 	// told when that was worked out.
 	then  [][bothFamilies + 1]outcome
 	steps int
+	// casts is the version of who hears what.
+	casts int
 }
 
 // outcome is where the addresses go, and who is active then.
@@ -46,7 +48,7 @@ func (o outcome) same(q outcome) bool {
 }
 
 func (p *prepared) same(q *prepared) bool {
-	return p.generation == q.generation && p.word == q.word && p.part.Same(&q.part) &&
+	return p.casts == q.casts && p.generation == q.generation && p.word == q.word && p.part.Same(&q.part) &&
 		slices.EqualFunc(p.then, q.then, func(a, b [bothFamilies + 1]outcome) bool {
 			return slices.EqualFunc(a[:], b[:], outcome.same)
 		})
@@ -89,7 +91,7 @@ func (e *engine) prepareAll() {
 
 // prepareIfNew prepares the group at a position of a part.
 func (e *engine) prepareIfNew(u *unit, position int, part *addr.Part) {
-	now := &prepared{part: *part}
+	now := &prepared{part: *part, casts: e.casts.version}
 	for f := range bpf.Families {
 		word := bpf.ReadWord(&e.tracks[bpf.TrackNumber(u.slot, f)])
 		now.generation[f], now.word[f] = word.Generation, word.Usable
@@ -147,6 +149,7 @@ func (e *engine) prepare(u *unit, position int, from *prepared) {
 					"interface", m.cfg.Name, "error", err)
 				continue
 			}
+			batch.Report(e.castContingency(u, m, which))
 			c.batch = batch
 			c.current = e.fast.stillCurrent(u.slot, which, next)
 			next.member[m.bit][which] = c

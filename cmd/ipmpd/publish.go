@@ -29,6 +29,7 @@ func (e *engine) publish(u *unit) {
 func (e *engine) publishWords(u *unit) {
 	for f := range bpf.Families {
 		var set, clear uint32
+		var back []*member
 		want := u.state.Usable(group.Family(f))
 		if u.monitors() {
 			want = 1 // what it sends has no other way, and is not looked at
@@ -39,12 +40,17 @@ func (e *engine) publishWords(u *unit) {
 			switch {
 			case wanted && !m.published[f]:
 				set |= bit
+				m.backAt[f] = monotonic()
+				back = append(back, m)
 			case !wanted && m.published[f]:
 				clear |= bit
 			}
 			m.published[f] = wanted
 		}
 		bpf.ChangeWord(&e.tracks[bpf.TrackNumber(u.slot, f)], set, clear)
+		for _, m := range back {
+			e.reportBack(u, m, f, true)
+		}
 	}
 	e.noteFailed()
 }

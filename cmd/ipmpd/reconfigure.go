@@ -319,6 +319,8 @@ func (e *engine) resettle(was []*unit, successors []*successor) {
 		for _, m := range n.members {
 			if m.attachment != nil && m.attachedAs != n.cfg.Attach {
 				e.attachAgain(n.unit, m)
+			} else {
+				e.followOn(n.unit, m)
 			}
 		}
 		before := make([]int, len(n.cfg.Addresses))
@@ -333,6 +335,8 @@ func (e *engine) resettle(was []*unit, successors []*successor) {
 		}
 		e.tellMoves(was, n)
 	}
+	e.readCasts(monotonic()) // on new members
+	e.followCasts()
 	e.updateProbing()
 	for _, n := range successors {
 		// Limits follow other rules at once.

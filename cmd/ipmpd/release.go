@@ -51,6 +51,7 @@ func (e *engine) releaseGroup(name string) error {
 	e.seatAll()
 	e.updateProbing()
 	e.leaveGroups()
+	e.followCasts()
 	for _, g := range r.Groups {
 		errs = append(errs, detachFilters(g.Members))
 	}

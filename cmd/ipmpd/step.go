@@ -57,6 +57,8 @@ func (e *engine) carryOut(u *unit, actions []group.Action, before []int, from *o
 	if publish {
 		e.publish(u)
 		done.egress = monotonic()
+		e.followCasts()
+		e.casts.due = 0 // not all that was joined may be known
 	}
 	if u.monitors() {
 		moved, publish = false, false // nothing of the host follows

@@ -47,6 +47,7 @@ type Group struct {
 	Targets        []netip.Addr // empty: found by the daemon
 	Attach         Attach
 	DuplicateCheck bool
+	Multicast      Multicast
 	Announce       Announce
 	Force          bool // accept that it takes the last address from the default route
 	Spread         Spread
@@ -102,6 +103,15 @@ const (
 	ProbeICMP Probe = "icmp"
 	ProbeARP  Probe = "arp"
 	ProbeLink Probe = "link" // carrier only
+)
+
+// Multicast says what becomes of the multicast groups that sockets have joined on a member which fails.
+type Multicast string
+
+const (
+	MulticastFailover Multicast = "failover" // joined on its survivor when it fails
+	MulticastAhead    Multicast = "ahead"    // joined there beforehand
+	MulticastOff      Multicast = "off"
 )
 
 // Attach is where the BPF programs go.

@@ -47,6 +47,7 @@ func TestDefaults(t *testing.T) {
 			Probe:          ProbeAuto,
 			Attach:         AttachAuto,
 			DuplicateCheck: true,
+			Multicast:      MulticastFailover,
 			Announce:       Announce{Count: 5, Interval: time.Second, Rate: 1000},
 			Force:          false,
 			Spread:         SpreadOn,
@@ -122,6 +123,7 @@ groups:
     targets: [192.0.2.1, "fe80::1"]
     attach: xdp-generic
     duplicate-check: false
+    multicast: off
     announce: {count: 9, interval: 20ms, rate: 0, refresh: 1m}
     force: false
     spread: l4
@@ -148,15 +150,16 @@ groups:
 		Probe:         ProbeICMP,
 		Targets:       []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1")},
 		Attach:        AttachXDPGeneric,
+		Multicast:     MulticastOff,
 		Announce:      Announce{Count: 9, Interval: 20 * time.Millisecond, Rate: 0, Refresh: time.Minute},
 		Force:         false,
 		Spread:        SpreadL4,
 		Interfaces: []Interface{
-			{Pos: Pos{23, 7}, Name: "010", Test: prefixes("192.0.2.11/24", "fe80::11/64"), Standby: true},
-			{Pos: Pos{26, 7}, Name: "true", Test: prefixes("192.0.2.12/24")},
+			{Pos: Pos{24, 7}, Name: "010", Test: prefixes("192.0.2.11/24", "fe80::11/64"), Standby: true},
+			{Pos: Pos{27, 7}, Name: "true", Test: prefixes("192.0.2.12/24")},
 		},
-		Addresses: []Address{{Pos: Pos{28, 18}, Prefix: netip.MustParsePrefix("192.0.2.10/24"), Home: "true"}},
-		Routes: []Route{{Pos: Pos{31, 14}, To: netip.MustParsePrefix("10.0.0.0/8"), Src: netip.MustParseAddr("192.0.2.10"),
+		Addresses: []Address{{Pos: Pos{29, 18}, Prefix: netip.MustParsePrefix("192.0.2.10/24"), Home: "true"}},
+		Routes: []Route{{Pos: Pos{32, 14}, To: netip.MustParsePrefix("10.0.0.0/8"), Src: netip.MustParseAddr("192.0.2.10"),
 			Metric: 7, Table: 100}},
 	}, cfg.Groups[0])
 }
@@ -286,7 +289,7 @@ func TestLineEnds(t *testing.T) {
 func TestKeys(t *testing.T) {
 	require.Equal(t, []string{"log-level", "realtime", "groups", "monitor", "notify", "realtime.priority", "realtime.cpus"}, Keys()[:7])
 	require.Contains(t, Keys(), "groups.NAME.interfaces.IF.standby")
-	require.Equal(t, []string{"http", "groups.NAME.multicast"}, NotBuilt())
+	require.Equal(t, []string{"http"}, NotBuilt())
 	for _, k := range NotBuilt() {
 		require.NotContains(t, Keys(), k)
 	}

@@ -66,6 +66,7 @@ func groupDefaults(name string, pos Pos) Group {
 		Attach:    AttachAuto,
 		// A doubled address is worse than 500 ms at the first start; failover does not wait.
 		DuplicateCheck: true,
+		Multicast:      MulticastFailover,
 		// One announcement can be lost, and then the outage is a minute (detection.md section
 		// 7); switches shut ports that burst.
 		Announce: Announce{Count: 5, Interval: time.Second, Rate: 1000, Refresh: 0},

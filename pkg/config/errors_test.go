@@ -62,7 +62,7 @@ func TestKeyErrors(t *testing.T) {
 	run(t, []failure{
 		{"unknown at the top", "loglevel: info\n", "1:1: the file has no key \"loglevel\"; did you mean `log-level`?"},
 		{"unknown in a group", two + "    failover: true\n", "4:5: group g has no key \"failover\"; its keys are detection-time, " +
-			"misses, adapt, repair, hold-down, flap-limit, failback, probe, targets, attach, duplicate-check, announce, force, " +
+			"misses, adapt, repair, hold-down, flap-limit, failback, probe, targets, attach, duplicate-check, multicast, announce, force, " +
 			"spread, interfaces, addresses, routes"},
 		{"singular", two + "    target: []\n", "4:5: group g has no key \"target\"; did you mean `targets`?"},
 		{"a letter off", two + "    mises: 3\n", "4:5: group g has no key \"mises\"; did you mean `misses`?"},
@@ -80,7 +80,7 @@ func TestKeyErrors(t *testing.T) {
 		{"unknown under monitor", two + "monitor: {hme9: {targets: []}}\n", "4:18: interface hme9 has no key \"targets\"; its keys are test, standby"},
 		{"monitor a list", two + "monitor: [hme9]\n", "4:10: monitor has a value of the wrong kind; write keys and values, `key: value`"},
 		{"monitored twice", two + "monitor: {hme9: , hme9: }\n", "4:19: \"hme9\" is there already, in line 4; remove one of the two"},
-		{"multicast", two + "    multicast: off\n", "4:5: multicast is not built yet; remove it"},
+		{"multicast", two + "    multicast: never\n", "4:16: multicast is \"never\"; write failover, ahead or off"},
 		{"force", two + "    force: 1\n", `4:12: force is "1"; write true or false`},
 	})
 }

@@ -105,7 +105,8 @@ var groupKeys = []key[draft]{
 	field("attach", func(g *draft) *Attach { return &g.Attach },
 		oneOf(AttachAuto, AttachXDP, AttachTCX, AttachXDPGeneric)),
 	field("duplicate-check", func(g *draft) *bool { return &g.DuplicateCheck }, (*decoder).boolean),
-	{"multicast", nil},
+	field("multicast", func(g *draft) *Multicast { return &g.Multicast },
+		oneOf(MulticastFailover, MulticastAhead, MulticastOff)),
 	{"announce", func(d *decoder, n ast.Node, g *draft) error {
 		return decode(d, n, "announce", announceKeys, &g.Announce)
 	}},

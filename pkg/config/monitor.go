@@ -85,6 +85,7 @@ func (c *Config) Watched() []Group {
 		g := groupDefaults("", m.Pos)
 		g.DetectionTime = monitorDetection
 		g.DuplicateCheck = false
+		g.Multicast = MulticastOff // there is nobody to take over
 		g.Spread = SpreadOff
 		g.Interfaces = []Interface{m}
 		list = append(list, g)

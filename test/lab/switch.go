@@ -5,6 +5,7 @@ package lab
 import (
 	"fmt"
 	"net"
+	"os/exec"
 
 	"github.com/vishvananda/netlink"
 
@@ -63,6 +64,27 @@ func (l *Lab) buildSwitches() error {
 	for _, s := range l.switches {
 		if _, err := s.enslave("trunk"); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// Query makes the switches ask who hears which multicast, every second, so that with [Options.Snooping] they send it
+// nowhere else: before a switch has heard of a querier it floods.
+func (l *Lab) Query() error {
+	for _, s := range l.switches {
+		// It asks for IPv6 only with an address.
+		for _, set := range [][2]string{{"accept_dad", "0"}, {"disable_ipv6", "0"}} {
+			if err := s.ns.Sysctl("ipv6/conf/br/"+set[0], set[1]); err != nil {
+				return err
+			}
+		}
+		// How long it waits for answers comes first: as long the new querier does not trust what it knows.
+		for _, args := range [][]string{{"mcast_query_response_interval", "10", "mcast_query_interval", "100"}, {"mcast_querier", "1"}} {
+			args = append([]string{"-n", s.ns.Name, "link", "set", "dev", "br", "type", "bridge"}, args...)
+			if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+				return fmt.Errorf("make the bridge of %s a querier: %w: %s", s.ns.Name, err, out)
+			}
 		}
 	}
 	return nil

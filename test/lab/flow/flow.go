@@ -27,6 +27,11 @@ type Spec struct {
 	Source, Destination netip.Addr
 	// Interval from packet to packet, a multiple of the shortest of all flows; 0 means 100 us.
 	Interval time.Duration
+	// Of a multicast destination: the interface on which To joins it, and the source that it asks for; the zero
+	// Addr is any. Bound: the receiver is bound to that interface too. The sender sends over its eth0.
+	On    string
+	Only  netip.Addr
+	Bound bool
 }
 
 // Flow is what became of one.
@@ -72,8 +77,17 @@ func Start(specs ...Spec) (*Flows, error) {
 		if err != nil {
 			return nil, fmt.Errorf("receiver of %s: %w", spec.Name, err)
 		}
+		if spec.Destination.IsMulticast() {
+			if err := spec.join(rx); err != nil {
+				return nil, fmt.Errorf("receiver of %s: %w", spec.Name, err)
+			}
+		}
 		child.Receive = inherit(rx)
-		tx, err := socket(spec.From, source, destination)
+		over := ""
+		if spec.Destination.IsMulticast() {
+			over = "eth0"
+		}
+		tx, err := socketOver(spec.From, source, destination, over)
 		if err != nil {
 			return nil, fmt.Errorf("sender of %s: %w", spec.Name, err)
 		}
@@ -121,6 +135,11 @@ func (f *Flows) Close() error {
 }
 
 func socket(ns *lab.Netns, local, remote netip.AddrPort) (fd int, err error) {
+	return socketOver(ns, local, remote, "")
+}
+
+// socketOver sends multicast over an interface; "": as routes have it.
+func socketOver(ns *lab.Netns, local, remote netip.AddrPort, over string) (fd int, err error) {
 	family, level, freebind := unix.AF_INET, unix.SOL_IP, unix.IP_FREEBIND
 	if local.Addr().Is6() {
 		family, level, freebind = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_FREEBIND
@@ -144,6 +163,17 @@ func socket(ns *lab.Netns, local, remote netip.AddrPort) (fd int, err error) {
 		}
 		return nil
 	})
+	if err == nil && over != "" {
+		link, lerr := ns.Link(over)
+		if lerr != nil {
+			return -1, lerr
+		}
+		if local.Addr().Is4() {
+			err = unix.SetsockoptIPMreqn(fd, level, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(link.Attrs().Index)})
+		} else {
+			err = unix.SetsockoptInt(fd, level, unix.IPV6_MULTICAST_IF, link.Attrs().Index)
+		}
+	}
 	if err == nil && remote.IsValid() {
 		if err = unix.Connect(fd, sockaddr(remote)); err != nil {
 			err = fmt.Errorf("connect %s: %w", remote, err)
