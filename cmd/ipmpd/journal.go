@@ -45,6 +45,10 @@ type journal struct {
 // both are logged.
 func openJournal(path string, log *slog.Logger) *journal {
 	j := &journal{path: path, log: log, dirty: make(chan struct{}, 1), state: loadState(path, log)}
+	for i := range j.state.History {
+		e := &j.state.History[i]
+		e.Moved = j.shared(e.Moved)
+	}
 	if another := j.state.here(); another != "" {
 		log.Info("the state file is of another "+another+"; only its history is used", "file", path)
 	}
@@ -76,6 +80,7 @@ func (j *journal) Add(e control.HistoryEntry) uint64 {
 	e.ID = j.state.NextID
 	j.state.NextID++
 	j.reserve()
+	e.Moved = j.shared(e.Moved)
 	j.state.History = append(j.state.History, e)
 	if over := len(j.state.History) - maxHistory; over > 0 {
 		j.state.History = slices.Clone(j.state.History[over:])
@@ -98,9 +103,22 @@ func (j *journal) Update(id uint64, change func(*control.HistoryEntry)) bool {
 	e := j.state.History[i].Clone()
 	change(&e)
 	e.ID = id
-	j.state.History[i] = e.Clone()
+	e = e.Clone()
+	e.Moved = j.shared(e.Moved)
+	j.state.History[i] = e
 	j.touch()
 	return true
+}
+
+// shared is the same list of moves as an entry has already, if one has: a member's failure moves the same
+// addresses each time, and of a thousand there may be a thousand entries. Called with mu held.
+func (j *journal) shared(moved control.List[control.Moved]) control.List[control.Moved] {
+	for i := range j.state.History {
+		if other := j.state.History[i].Moved; len(other) > 0 && slices.Equal(other, moved) {
+			return other
+		}
+	}
+	return moved
 }
 
 // SetOffline remembers that an interface is out of service, or no longer.

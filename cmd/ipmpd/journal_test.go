@@ -71,6 +71,48 @@ func TestJournalOverRestart(t *testing.T) {
 	require.Equal(t, []uint64{1, 2, 3}, ids(again.History()))
 }
 
+// A thousand failovers of a thousand addresses are as much to remember as one.
+func TestJournalSharesMoves(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	j, end := runJournal(t, path)
+	moves := func(n int) (list control.List[control.Moved]) {
+		for i := range n {
+			list = append(list, control.Moved{Address: fmt.Sprintf("10.0.%d.%d/16", i/256, i%256), From: "hme0", To: "hme1"})
+		}
+		return list
+	}
+	check := func(h []control.HistoryEntry) {
+		require.Len(t, h, 4)
+		require.Equal(t, moves(500), h[3].Moved)
+		require.Same(t, &h[0].Moved[0], &h[2].Moved[0])
+		require.Same(t, &h[0].Moved[0], &h[3].Moved[0])
+		require.NotSame(t, &h[0].Moved[0], &h[1].Moved[0])
+	}
+	j.Add(control.HistoryEntry{Moved: moves(500)})
+	j.Add(control.HistoryEntry{Moved: moves(499)})
+	j.Add(control.HistoryEntry{Moved: moves(500)})
+	id := j.Add(control.HistoryEntry{Moved: moves(1)})
+	require.True(t, j.Update(id, func(e *control.HistoryEntry) { e.Moved = moves(500) }))
+	check(j.History())
+	require.True(t, j.Update(1, func(e *control.HistoryEntry) { e.Moved[0].To = "hme2" }))
+	require.Equal(t, moves(500), j.History()[3].Moved, "nobody else's")
+	require.True(t, j.Update(1, func(e *control.HistoryEntry) { e.Moved = moves(500) }))
+	end()
+	again, _ := runJournal(t, path)
+	check(again.History())
+}
+
+func TestEncodeState(t *testing.T) {
+	for _, history := range []control.List[control.HistoryEntry]{nil, {{ID: 1}}, {{ID: 1, Detail: `"history":[]`}, {ID: 2, Complete: true}}} {
+		s := State{Layout: stateLayout, NextID: 7, History: history, Boot: `"history":[]`, Offline: control.List[string]{"hme0"}}
+		want, err := json.Marshal(s)
+		require.NoError(t, err)
+		var got bytes.Buffer
+		require.NoError(t, encodeState(&got, s))
+		require.Equal(t, string(want)+"\n", got.String())
+	}
+}
+
 func TestJournalKeepsTheLast(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	j, end := runJournal(t, path)

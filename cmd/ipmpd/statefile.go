@@ -3,9 +3,12 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -170,10 +173,6 @@ func salvageNextID(data []byte) uint64 {
 // writeState replaces the file as a whole: after a crash at any moment there
 // is the old one or the new one.
 func writeState(path string, s State) (err error) {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encode state: %w", err)
-	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the directory of the state file: %w", err)
@@ -183,8 +182,7 @@ func writeState(path string, s State) (err error) {
 	if err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
+	if err = encodeState(f, s); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
@@ -195,6 +193,26 @@ func writeState(path string, s State) (err error) {
 		return fmt.Errorf("write state: %w", err)
 	}
 	return syncDir(dir)
+}
+
+// encodeState writes it as a line of JSON, and never has all of the history in memory for it.
+func encodeState(w io.Writer, s State) error {
+	history := s.History
+	s.History = nil
+	rest, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	// What comes before is numbers: it is this list.
+	before, after, found := bytes.Cut(rest, []byte(`"history":[]`))
+	if !found {
+		return errors.New("encode state: no place for the history")
+	}
+	out := bufio.NewWriter(w) // keeps its first error
+	fmt.Fprintf(out, `%s"history":`, before)
+	err = history.Encode(out)
+	fmt.Fprintf(out, "%s\n", after)
+	return errors.Join(err, out.Flush())
 }
 
 // syncDir makes a rename durable.

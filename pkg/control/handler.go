@@ -3,6 +3,7 @@
 package control
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -71,7 +72,11 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 	entries := List[HistoryEntry](s.opts.Backend.History())
 	query := r.URL.Query()
 	if !query.Has("id") {
-		writeJSON(w, http.StatusOK, entries)
+		w.Header().Set("Content-Type", "application/json")
+		out := bufio.NewWriter(w)
+		_ = entries.Encode(out) // who reads is gone, if anything
+		_ = out.WriteByte('\n')
+		_ = out.Flush()
 		return nil
 	}
 	id, err := strconv.ParseUint(query.Get("id"), 10, 64)

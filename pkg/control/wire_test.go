@@ -54,6 +54,14 @@ func TestEmptyJSON(t *testing.T) {
 	}
 }
 
+func TestEncodeList(t *testing.T) {
+	for _, l := range []List[Moved]{nil, {}, {{To: "hme1"}}, {{To: "hme1"}, {From: "<"}}} {
+		var out strings.Builder
+		require.NoError(t, l.Encode(&out))
+		require.Equal(t, mustJSON(t, l), out.String())
+	}
+}
+
 func TestFullJSON(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC)
 	require.Equal(t, `{"id":7,"time":"2026-01-02T03:04:05.123456789Z","group":"g","kind":"failover","interface":"hme0","family":"ipv4",`+
