@@ -13,6 +13,7 @@ import (
 
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/addr"
+	"github.com/ipmpd/ipmpd/pkg/config"
 	"github.com/ipmpd/ipmpd/pkg/control"
 	"github.com/ipmpd/ipmpd/pkg/detect"
 	"github.com/ipmpd/ipmpd/pkg/detect/probe"
@@ -66,8 +67,10 @@ func (u *unit) candidates(family int, s *netstate.Snapshot) detect.Candidates {
 			c.Subnets = append(c.Subnets, p.Masked())
 		}
 	}
-	for _, a := range u.cfg.Addresses {
-		c.Subnets = append(c.Subnets, a.Prefix.Masked())
+	for _, a := range u.cfg.Addresses { // thousands may share one
+		if subnet := a.Prefix.Masked(); len(c.Subnets) == 0 || subnet != c.Subnets[len(c.Subnets)-1] {
+			c.Subnets = append(c.Subnets, subnet)
+		}
 	}
 	for _, r := range u.cfg.Routes {
 		if is(r.Via) {
@@ -92,11 +95,8 @@ func (u *unit) candidates(family int, s *netstate.Snapshot) detect.Candidates {
 	slices.SortStableFunc(c.Neighbours, func(a, b netip.Addr) int {
 		return rank(u.side[family].targets, a) - rank(u.side[family].targets, b)
 	})
-	for i := range s.Addresses {
-		c.Own = append(c.Own, s.Addresses[i].Prefix.Addr())
-	}
-	for _, a := range u.cfg.Addresses {
-		c.Own = append(c.Own, a.Prefix.Addr())
+	c.Own = func(ip netip.Addr) bool {
+		return s.Has(ip) || slices.ContainsFunc(u.cfg.Addresses, func(a config.Address) bool { return a.Prefix.Addr() == ip })
 	}
 	return c
 }

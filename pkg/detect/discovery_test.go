@@ -73,7 +73,7 @@ func TestDiscoveryFinds(t *testing.T) {
 }
 
 func TestFits(t *testing.T) {
-	c := &Candidates{Own: addrs("192.0.2.11"), Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	c := &Candidates{Own: own(addrs("192.0.2.11")), Subnets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 	for a, want := range map[string]bool{
 		"192.0.2.1": true, "192.0.2.11": false, "198.51.100.1": false, "224.0.0.1": false, "0.0.0.0": false, "fe80::1": false,
 	} {

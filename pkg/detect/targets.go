@@ -18,12 +18,12 @@ var linkLocal = netip.MustParsePrefix("fe80::/10")
 
 // Candidates for targets of one family of a group.
 type Candidates struct {
-	Configured []netip.Addr   // where given, only these
-	NextHops   []netip.Addr   // of the group's routes
-	Responders []netip.Addr   // to multicast, the first one first
-	Neighbours []netip.Addr   // reachable ones, the best first
-	Own        []netip.Addr   // any address of this host
-	Subnets    []netip.Prefix // of the test and data addresses
+	Configured []netip.Addr          // where given, only these
+	NextHops   []netip.Addr          // of the group's routes
+	Responders []netip.Addr          // to multicast, the first one first
+	Neighbours []netip.Addr          // reachable ones, the best first
+	Own        func(netip.Addr) bool // whether it is an address of this host; nil: it has none
+	Subnets    []netip.Prefix        // of the test and data addresses
 }
 
 // ChooseTargets of one family: the configured ones (at most 16), else on-link next hops, else up to
@@ -92,7 +92,7 @@ func (c *Candidates) pick(f Family, from []netip.Addr, most int) []netip.Addr {
 	for _, a := range from {
 		a = a.Unmap().WithZone("")
 		fits := a.IsValid() && a.Is4() == (f == IPv4) && !a.IsMulticast() && !a.IsUnspecified()
-		if fits && c.onLink(a) && !slices.Contains(c.Own, a) && !slices.Contains(out, a) && len(out) < most {
+		if fits && c.onLink(a) && (c.Own == nil || !c.Own(a)) && !slices.Contains(out, a) && len(out) < most {
 			out = append(out, a)
 		}
 	}

@@ -4,6 +4,7 @@ package detect
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,10 @@ func addrs(list ...string) (out []netip.Addr) {
 		out = append(out, netip.MustParseAddr(a))
 	}
 	return out
+}
+
+func own(list []netip.Addr) func(netip.Addr) bool {
+	return func(a netip.Addr) bool { return slices.Contains(list, a) }
 }
 
 // Contract section 3, targets: where given, only these; default on-link next hops of routes, else
@@ -47,7 +52,7 @@ func TestChooseTargets(t *testing.T) {
 		{"a next hop off link is none", IPv4, Candidates{
 			NextHops: addrs("198.51.100.1"), Neighbours: addrs("192.0.2.5")}, addrs("192.0.2.5")},
 		{"never an own address", IPv4, Candidates{
-			NextHops: addrs("192.0.2.1"), Neighbours: addrs("192.0.2.5", "192.0.2.6"), Own: addrs("192.0.2.1", "192.0.2.6")},
+			NextHops: addrs("192.0.2.1"), Neighbours: addrs("192.0.2.5", "192.0.2.6"), Own: own(addrs("192.0.2.1", "192.0.2.6"))},
 			addrs("192.0.2.5")},
 		{"responders before neighbours", IPv4, Candidates{
 			Responders: addrs("192.0.2.9", "192.0.2.8"), Neighbours: addrs("192.0.2.5")}, addrs("192.0.2.9", "192.0.2.8")},
@@ -99,7 +104,7 @@ func TestRetarget(t *testing.T) {
 		{"the file names another", with(func(c *Candidates) { c.Configured = []netip.Addr{near} }), hop, FromRoutes, true,
 			[]netip.Addr{near}, FromConfig},
 		{"the file names none any more", neighbour, hop, FromConfig, true, []netip.Addr{other}, FromNeighbours},
-		{"it is an address of this host now", with(func(c *Candidates) { c.Own = []netip.Addr{hop} }), hop, FromRoutes, true, nil, FromNeighbours},
+		{"it is an address of this host now", with(func(c *Candidates) { c.Own = own([]netip.Addr{hop}) }), hop, FromRoutes, true, nil, FromNeighbours},
 		{"a responder goes", neighbour, near, FromMulticast, false, []netip.Addr{other}, FromNeighbours},
 		{"a responder goes in a failure", neighbour, near, FromMulticast, true, []netip.Addr{near, other}, FromMulticast},
 		{"another responds in a failure", with(func(c *Candidates) { c.Responders = []netip.Addr{other} }), near, FromNeighbours, true,

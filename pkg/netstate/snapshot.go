@@ -3,7 +3,10 @@
 package netstate
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -15,6 +18,9 @@ type Snapshot struct {
 	Routes    []Route    // unicast routes of all tables
 	Nexthops  []Nexthop  // by id
 	Neighbors []Neighbor // by interface, then IP
+
+	index sync.Once
+	own   map[netip.Addr]bool // of Addresses, when it is asked for
 }
 
 // Link is an interface.
@@ -165,13 +171,21 @@ func (s *Snapshot) LinkByName(name string) *Link {
 	return nil
 }
 
-// AddressesOf are the addresses of a link.
-func (s *Snapshot) AddressesOf(link int) []Address {
-	var out []Address
-	for i := range s.Addresses {
-		if s.Addresses[i].Link == link {
-			out = append(out, s.Addresses[i])
+// Has says whether an IP is an address of this host.
+func (s *Snapshot) Has(ip netip.Addr) bool {
+	s.index.Do(func() {
+		s.own = make(map[netip.Addr]bool, len(s.Addresses))
+		for i := range s.Addresses {
+			s.own[s.Addresses[i].Prefix.Addr()] = true
 		}
-	}
-	return out
+	})
+	return s.own[ip]
+}
+
+// AddressesOf are the addresses of a link. They are the snapshot's own.
+func (s *Snapshot) AddressesOf(link int) []Address {
+	before := func(a Address, link int) int { return cmp.Compare(a.Link, link) }
+	from, _ := slices.BinarySearchFunc(s.Addresses, link, before)
+	to, _ := slices.BinarySearchFunc(s.Addresses, link+1, before)
+	return s.Addresses[from:to:to]
 }
