@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,12 +29,6 @@ import (
 // extraProcs are Go's scheduler places for the locked real-time threads, so that one that wakes up
 // never waits for the goroutine that runs in its place.
 const extraProcs = 4
-
-// The collector runs when the heap is so many percent of what lives, or near the limit.
-const (
-	gcPercent   = 400
-	memoryLimit = 128 << 20
-)
 
 // hang is how long the engine or the prober may be silent before the watchdog is no longer fed.
 const hang = 5 * time.Second
@@ -68,9 +61,6 @@ type daemon struct {
 // is written to the host before begin.
 func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err error) {
 	runtime.GOMAXPROCS(runtime.NumCPU() + extraProcs)
-	// The heap is small; collecting it seldom keeps the world running.
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
 	if cfg.Realtime.Priority > 0 {
 		if err := beNice(); err != nil {
 			log.Warn("the daemon's ordinary threads wait their turn", "error", err)

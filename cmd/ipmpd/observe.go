@@ -53,6 +53,7 @@ func translated(s *netstate.Snapshot) addr.Observed {
 				Scope: a.Scope, Label: a.Label, Peer: a.Peer, Broadcast: a.Broadcast, Metric: a.Metric,
 				Preferred: limited(a.Preferred), Valid: limited(a.Valid)}, At: a.At})
 	}
+	o.SortAddresses()
 	for i := range s.Routes {
 		o.Routes = append(o.Routes, hostRoute(&s.Routes[i]))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,11 @@ import (
 // want, and nothing that needs a kernel.
 func manyUnits(t *testing.T, groups int) *engine {
 	t.Helper()
+	return unitsOf(t, groups, 4)
+}
+
+func unitsOf(t *testing.T, groups, addresses int) *engine {
+	t.Helper()
 	var file strings.Builder
 	file.WriteString("groups:\n")
 	s := &netstate.Snapshot{}
@@ -34,7 +40,10 @@ func manyUnits(t *testing.T, groups int) *engine {
 			fmt.Fprintf(&file, "      %s: {test: [10.%d.0.%d/16]}\n", name, g, 11+i)
 			s.Links = append(s.Links, netstate.Link{Index: 10 + 2*g + i, Name: name, MAC: [6]byte{2, 0, 0, 0, byte(g), byte(i)}, Up: true, Carrier: true})
 		}
-		fmt.Fprintf(&file, "    addresses: [10.%d.1.0/16, 10.%d.1.1/16, 10.%d.1.2/16, 10.%d.1.3/16]\n", g, g, g, g)
+		file.WriteString("    addresses:\n")
+		for a := range addresses {
+			fmt.Fprintf(&file, "      - 10.%d.%d.%d/16\n", g, 1+a/256, a%256)
+		}
 	}
 	cfg, err := config.Parse("test.yaml", []byte(file.String()))
 	require.NoError(t, err)
@@ -149,6 +158,31 @@ func TestPreparedWithTheStandby(t *testing.T) {
 	p := &prepared{word: [2]uint32{0b111, 0b111}}
 	p.foresee(u)
 	require.Equal(t, outcome{[]int{0}, [2]uint32{0b101, 0b101}}, p.then[1][bothFamilies])
+}
+
+// What a thousand addresses cost: bytes that live while all is quiet, and that are thrown away when the
+// contingencies are worked out anew (docs/benchmark.md, "Many addresses").
+func TestMemoryOfAddresses(t *testing.T) {
+	const addresses = 1000
+	memory := func() (m runtime.MemStats) {
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m
+	}
+	before := memory()
+	e := unitsOf(t, 1, addresses)
+	e.prepareAll()
+	prepared := memory()
+	bpf.ChangeWord(&e.tracks[bpf.TrackNumber(e.units[0].slot, 0)], 0, 0)
+	e.prepareAll()
+	again := memory()
+	require.Equal(t, 2, e.preparations)
+	lives := (prepared.HeapAlloc - before.HeapAlloc) / addresses
+	thrown := (again.TotalAlloc - prepared.TotalAlloc) / addresses
+	t.Logf("an address: %d bytes live, %d to prepare it again", lives, thrown)
+	require.Less(t, lives, uint64(7<<10))
+	require.Less(t, thrown, uint64(18<<10))
+	runtime.KeepAlive(e)
 }
 
 // A group without addresses has contingencies too: its routes and the words of its family.

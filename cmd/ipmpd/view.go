@@ -131,7 +131,7 @@ func (u *unit) activeNames(ipv6 bool) (names []string) {
 
 // foreign addresses on members: neither named by the file nor link-local.
 func (u *unit) foreign(s *netstate.Snapshot) (out []control.ForeignAddress) {
-	ours := map[netip.Addr]bool{}
+	ours := make(map[netip.Addr]bool, len(u.cfg.Addresses)+len(u.members))
 	for _, a := range u.cfg.Addresses {
 		ours[a.Prefix.Addr()] = true
 	}

@@ -182,7 +182,7 @@ func TestAdoptedRoute(t *testing.T) {
 
 	// And back.
 	for _, r := range was {
-		require.NoError(t, k.apply(&Op{Kind: RestoreRoute, Was: r}))
+		require.NoError(t, k.apply(&Op{Kind: RestoreRoute, Was: &r}))
 	}
 	o = k.observed()
 	for _, r := range was {

@@ -52,14 +52,17 @@ type Result struct {
 // Prepare encodes ops and readies frames (Frames builds them, in order). Operations that are not
 // netlink messages (sysctls, multicast) are not part of a batch; the Apply that follows every
 // batch performs them. Only the first FirstBurst frames will be sent, or, where the rate of
-// announcements is unlimited, all of them.
+// announcements is unlimited, all of them. The batch keeps copies of ops.
 func (a *Applier) Prepare(ops []Op, frames []Frame, unlimited bool) (*Batch, error) {
-	b := &Batch{a: a, routes: -1, addresses: -1, lastFailed: -1, first: min(len(frames), FirstBurst)}
+	b := &Batch{a: a, routes: -1, addresses: -1, lastFailed: -1, first: min(len(frames), FirstBurst), ops: slices.Clone(ops)}
 	if unlimited {
 		b.first = len(frames)
 	}
 	b.burst.set(frames[:b.first])
 	b.onFail = b.fail
+	// Enough for IPv4 addresses, of which there may be thousands.
+	const usual = 72
+	b.buf, b.byMessage = make([]byte, 0, usual*len(ops)), make([]int, 0, len(ops))
 	for i := range ops {
 		op := &ops[i]
 		if !isMessage(op.Kind) {
@@ -79,14 +82,13 @@ func (a *Applier) Prepare(ops []Op, frames []Frame, unlimited bool) (*Batch, err
 		// The first address begins a chunk, so that the time of the routes before it is known; the
 		// first deletion does, so that it is known whether the additions succeeded.
 		if n == 0 || a.pointed() || len(b.byMessage)-b.chunks[n-1].first >= chunkMessages ||
-			isAddress && b.addresses < 0 || op.Kind == DeleteAddress && b.ops[len(b.ops)-1].Kind != DeleteAddress {
+			isAddress && b.addresses < 0 || op.Kind == DeleteAddress && ops[b.byMessage[len(b.byMessage)-1]].Kind != DeleteAddress {
 			b.chunks = append(b.chunks, chunk{from: at, first: len(b.byMessage)})
 			n++
 		}
 		for range count(buf[at:]) {
-			b.byMessage = append(b.byMessage, len(b.ops))
+			b.byMessage = append(b.byMessage, i)
 		}
-		b.ops = append(b.ops, *op)
 		b.chunks[n-1].to = len(b.buf)
 		switch {
 		case isAddress:

@@ -53,7 +53,7 @@ func Encode(buf []byte, op *Op) ([]byte, error) {
 	case SetRoute, DeleteRoute:
 		err = m.route(op)
 	case RestoreRoute:
-		err = m.restoreRoute(&op.Was)
+		err = m.restoreRoute(op.Was)
 	default:
 		err = fmt.Errorf("operation %d has no message", op.Kind)
 	}

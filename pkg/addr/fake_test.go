@@ -203,7 +203,7 @@ func (k *kernel) shell(op Op) string {
 		}
 		return s
 	case RestoreRoute:
-		return "ip route replace " + k.route(op.Was)
+		return "ip route replace " + k.route(*op.Was)
 	case DeleteNeighbor:
 		return fmt.Sprintf("ip neigh del %s dev %s", op.IP, op.LinkName)
 	}

@@ -32,7 +32,7 @@ func TestHopsText(t *testing.T) {
 	for _, damaged := range []Hops{"", " ", "x", "2 192.0.2.1 1", "2 192.0.2.1 0 0", "2 192.0.2.1 257 0", "-1 - 1 0", "2 192.0.2 1 0", "2 192.0.2.1 1 0,"} {
 		require.Empty(t, damaged.List(), string(damaged))
 	}
-	_, err := Encode(nil, &Op{Kind: RestoreRoute, Was: HostRoute{To: prefix("0.0.0.0/0"), Link: 2, Hops: "x"}})
+	_, err := Encode(nil, &Op{Kind: RestoreRoute, Was: &HostRoute{To: prefix("0.0.0.0/0"), Link: 2, Hops: "x"}})
 	require.ErrorContains(t, err, "incomplete")
 }
 

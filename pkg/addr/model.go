@@ -59,6 +59,7 @@ type routeKey struct {
 func newModel(o *Observed) *model {
 	m := &model{
 		links:     make(map[int]HostLink, len(o.Links)),
+		addrs:     make([]HostAddress, 0, len(o.Addresses)+len(o.Addresses)/2), // some that are added
 		at:        make(map[linkPrefix]int, len(o.Addresses)),
 		byIP:      make(map[netip.Addr][]int, len(o.Addresses)),
 		bySubnet:  make(map[linkPrefix][]int),
@@ -71,7 +72,11 @@ func newModel(o *Observed) *model {
 	for _, l := range o.Links {
 		m.links[l.Index] = l
 	}
-	for _, a := range o.Addresses {
+	singles := make([]int, len(o.Addresses))
+	for i, a := range o.Addresses {
+		if ip := a.Prefix.Addr(); m.byIP[ip] == nil {
+			m.byIP[ip] = singles[i : i : i+1] // most have one place, and need no list of their own
+		}
 		m.addAddress(a)
 	}
 	m.listed = len(m.addrs)
@@ -109,6 +114,7 @@ func (m *model) observed(links []HostLink) Observed {
 			}
 		}
 	}
+	o.SortAddresses()
 	for _, key := range m.keys {
 		o.Routes = append(o.Routes, m.routes[key]...)
 	}
@@ -120,6 +126,14 @@ func (m *model) observed(links []HostLink) Observed {
 	}
 	sortNeighbors(o.Neighbors)
 	return o
+}
+
+// SortAddresses by interface and family, and leaves the kernel's order within these: of all others nothing
+// follows, and two hosts can be compared.
+func (o *Observed) SortAddresses() {
+	slices.SortStableFunc(o.Addresses, func(a, b HostAddress) int {
+		return cmp.Or(cmp.Compare(a.Link, b.Link), cmp.Compare(familyOf(a.Prefix.Addr()), familyOf(b.Prefix.Addr())))
+	})
 }
 
 func sortNeighbors(list []HostNeighbor) {

@@ -133,7 +133,14 @@ func (m *model) setAddress(op *Op) error {
 	i := m.find(op.Link, op.Prefix)
 	if op.Prefix.Addr().Is4() {
 		if i < 0 { // a replacement leaves the flags of IPv4 as they are
-			m.addAddress(HostAddress{Link: op.Link, Prefix: op.Prefix, Proto: Protocol, Form: op.Form, At: op.At,
+			form := op.Form
+			if form.Label == "" {
+				form.Label = m.links[op.Link].Name
+			}
+			if !form.Broadcast.IsValid() && op.Prefix.Bits() < 31 {
+				form.Broadcast = broadcast(op.Prefix)
+			}
+			m.addAddress(HostAddress{Link: op.Link, Prefix: op.Prefix, Proto: Protocol, Form: form, At: op.At,
 				Flags: unix.IFA_F_PERMANENT | unix.IFA_F_NOPREFIXROUTE})
 		}
 		return nil
@@ -197,7 +204,7 @@ func (m *model) restoreRoute(op *Op) error {
 	case op.Was.Src.IsValid() && !m.source(op.Was.Src):
 		return fmt.Errorf("restore route %s: source %s is not there", op.Was.To, op.Was.Src)
 	}
-	return m.replaceRoute(op.Was)
+	return m.replaceRoute(*op.Was)
 }
 
 // replaceRoute is NLM_F_REPLACE.

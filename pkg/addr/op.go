@@ -77,8 +77,8 @@ type Op struct {
 	At       int64 // when it had the lifetimes of Form
 	Key      string
 	Value    string
-	Metrics  string // of a route, RTA_METRICS
-	Was      HostRoute
+	Metrics  string     // of a route, RTA_METRICS
+	Was      *HostRoute // the route to restore
 	// Why, for the log: one reason per change.
 	Why string
 }

@@ -89,7 +89,7 @@ type dataAddress struct {
 func newPlanner(d Desired, o Observed) *planner {
 	p := &planner{
 		d: d, m: newModel(&o),
-		data:    make(map[netip.Addr]dataAddress),
+		data:    make(map[netip.Addr]dataAddress, dataAddresses(d)),
 		tests:   make(map[netip.Addr]*Member),
 		members: make(map[int]*Member),
 		leaving: make(map[int]bool),
@@ -117,7 +117,27 @@ func newPlanner(d Desired, o Observed) *planner {
 			p.data[a.Prefix.Addr()] = to
 		}
 	}
+	p.ops = make([]Op, 0, p.expected())
 	return p
+}
+
+func dataAddresses(d Desired) (n int) {
+	for i := range d.Groups {
+		n += len(d.Groups[i].Addresses)
+	}
+	return n
+}
+
+// expected is about how many operations there will be, that a list of thousands need not grow: one for
+// each data address that its owner lacks, and another where it is elsewhere.
+func (p *planner) expected() int {
+	n := 16
+	for ip, to := range p.data {
+		if to.owner != nil && !p.m.has(to.owner.Index, to.prefix) {
+			n += 1 + len(p.m.byIP[ip])
+		}
+	}
+	return n
 }
 
 // do appends the operation and lets it happen on the model.

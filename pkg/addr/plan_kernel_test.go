@@ -81,11 +81,21 @@ func TestModelIsTheKernel(t *testing.T) {
 		after := r.host.observe(d)
 		require.Equal(t, kernelOf(o.With(ops)).String(), kernelOf(after).String(), row.name)
 		require.Equal(t, o.With(ops).Sysctls, after.Sysctls, row.name)
+		require.Equal(t, listing(o.With(ops)), listing(after), row.name)
 		again := kernelOf(after)
 		require.Empty(t, again.run(t, Plan(d, after)), "%s: a second plan finds nothing to do", row.name)
 	}
 	require.Equal(t, "ip addr 192.0.2.11/24 dev m0\nip addr 192.0.2.12/24 dev m1 noprefixroute\n"+
 		"ip addr 2001:db8::11/64 dev m0", kernelOf(r.host.observe(d)).String())
+}
+
+// listing is the addresses in their order, with what the kernel adds to them.
+func listing(o Observed) (lines []string) {
+	o.SortAddresses()
+	for _, a := range o.Addresses {
+		lines = append(lines, fmt.Sprintf("%d %s label %q broadcast %s", a.Link, a.Prefix, a.Form.Label, a.Form.Broadcast))
+	}
+	return lines
 }
 
 // observe reads the host by ip(8).

@@ -115,7 +115,7 @@ func (p *releaser) restoreRoutes() {
 			continue
 		}
 		p.do(Op{Kind: RestoreRoute, Link: h.Link, LinkName: l.Name, Prefix: h.To, Src: h.Src, Gateway: h.Via, Metric: h.Metric,
-			Table: h.Table, Protocol: int(h.Protocol), Was: h, Why: "it was there before ours"})
+			Table: h.Table, Protocol: int(h.Protocol), Was: &h, Why: "it was there before ours"})
 	}
 }
 

@@ -52,8 +52,8 @@ func TestRelease(t *testing.T) {
 		{"all was ours", func(*kernel) {}, nil, `
 ip route del default nhid 0-v4-via-group src 192.0.2.10
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
-ip addr del 192.0.2.11/24 dev hme0
 ip addr del 192.0.2.12/24 dev hme1
+ip addr del 192.0.2.11/24 dev hme0
 ip addr del 192.0.2.10/24 dev hme0
 ip nexthop del id 0-v4-group
 ip nexthop del id 0-v4-via-group
@@ -96,8 +96,8 @@ ip addr add 192.0.2.10/24 dev hme0 proto 0
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
 ip route del default nhid 0-v4-via-group src 192.0.2.10
 ip addr del 192.0.2.10/32 dev hme0
-ip addr del 192.0.2.11/24 dev hme0
-ip addr del 192.0.2.12/24 dev hme1`, ""},
+ip addr del 192.0.2.12/24 dev hme1
+ip addr del 192.0.2.11/24 dev hme0`, ""},
 		{"others took it off its interface, added theirs, changed a sysctl", func(k *kernel) {
 			k.sysctls[sysctlKey("ipv4", "hme0", "rp_filter")] = "1"
 		}, func(d *Desired, k *kernel, do func()) {
@@ -107,8 +107,8 @@ ip addr del 192.0.2.12/24 dev hme1`, ""},
 		}, `
 ip route del default nhid 0-v4-via-group src 192.0.2.10
 ip route del 192.0.2.0/24 nhid 0-v4-group src 192.0.2.10
-ip addr del 192.0.2.11/24 dev hme0
 ip addr del 192.0.2.12/24 dev hme1
+ip addr del 192.0.2.11/24 dev hme0
 sysctl net/ipv4/conf/hme0/promote_secondaries=1
 ip addr del 192.0.2.10/24 dev hme0`, `
 ip addr 192.0.2.99/24 dev hme0
