@@ -31,6 +31,9 @@ type options struct {
 	firstLost bool
 	stopped   bool
 	detection time.Duration
+	shapes    string
+	raw       string
+	limit     time.Duration
 }
 
 func parse(args []string, env func(string) string) (options, error) {
@@ -50,13 +53,19 @@ func parse(args []string, env func(string) string) (options, error) {
 	f.BoolVar(&o.firstLost, "first-lost", set("FIRSTLOST"), "drop the first announcements of each failover (FIRSTLOST)")
 	f.BoolVar(&o.stopped, "stopped", set("STOPPED"), "stop user space right after the verdict (STOPPED)")
 	f.DurationVar(&o.detection, "detection-time", 400*time.Microsecond, "of the group")
+	f.StringVar(&o.shapes, "shapes", env("SHAPES"), "compare groups of these shapes, pair,standby,ipv6,dual,eight or all, in one run (SHAPES)")
+	f.StringVar(&o.raw, "raw", env("RAW"), "file that the cuts of shapes are added to, and that is gone on with (RAW)")
+	f.DurationVar(&o.limit, "limit", 0, "begin no other lab of a shape after this time; 0: until all are cut")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if (o.second || o.stopped || o.json) && o.cuts == 0 {
+	if o.shapes == "all" {
+		o.shapes = "pair,standby,ipv6,dual,eight"
+	}
+	if (o.second || o.stopped || o.json || o.shapes != "") && o.cuts == 0 {
 		o.cuts = 10
 	}
 	return o, nil
@@ -95,6 +104,9 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	opts.Lab.Members = 2
 	if o.second {
 		opts.Lab.Members = 3
+	}
+	if o.shapes != "" {
+		return compare(ctx, o, out)
 	}
 	banner(out, opts)
 	t, err := trial.New(opts)

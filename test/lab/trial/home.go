@@ -90,10 +90,11 @@ func (t *Trial) settled() (bool, error) {
 // gather brings outbound traffic to the first member, in the way that place has chosen an address
 // for. What comes back to a nexthop group gets its part of the idle buckets in their order, and all
 // are idle while the group has one member only. Of two members the first comes back last; with
-// more, the others do.
+// more, the others do. Of IPv6 each packet is looked up, so the traffic's own buckets are never idle and stay
+// where they are: there too the others come back last.
 func (t *Trial) gather() error {
 	first, others := t.Lab.Members[0], t.Lab.Members[1:]
-	if len(others) == 1 {
+	if len(others) == 1 && t.traffic().data.Is4() {
 		return t.Bounce(first)
 	}
 	for _, command := range []string{"offline", "online"} {

@@ -5,9 +5,7 @@ package trial
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/ipmpd/ipmpd/test/lab"
@@ -21,6 +19,7 @@ type Options struct {
 	Detection time.Duration // 0 means 400 us
 	Attach    string        // "" means auto
 	Lab       lab.Options
+	Shape     Shape
 	Rate      int           // of the download, bytes a second; 0 means 20 MB/s
 	Window    time.Duration // judged after each cut; 0 means 250 ms
 	// FirstLost drops the first announcements of each failover on the switch, all that come
@@ -57,6 +56,9 @@ func New(opts Options) (*Trial, error) {
 	if opts.Window == 0 {
 		opts.Window = 250 * time.Millisecond
 	}
+	if opts.Shape.Members != 0 {
+		opts.Lab.Members = opts.Shape.Members
+	}
 	l, err := lab.New(opts.Lab)
 	if err != nil {
 		return nil, err
@@ -80,24 +82,25 @@ func (t *Trial) start() error {
 	if err := t.Daemon.WaitReady(2 * bound); err != nil {
 		return err
 	}
+	ends := t.traffic()
 	// A first packet each way, so that no flow begins with the loss of one that waits for ARP.
-	if err := t.Lab.Wait("the data address answers", bound, func() (bool, error) { return t.Lab.Peer.Reaches(lab.Data) }); err != nil {
+	if err := t.Lab.Wait("the data address answers", bound, func() (bool, error) { return t.Lab.Peer.Reaches(ends.data) }); err != nil {
 		return err
 	}
 	if err := t.place(); err != nil {
 		return err
 	}
 	t.flows, err = flow.Start(
-		flow.Spec{Name: "inbound", From: t.Lab.Peer, To: t.Lab.Host, Source: t.peer, Destination: lab.Data},
-		flow.Spec{Name: "outbound", From: t.Lab.Host, To: t.Lab.Peer, Source: lab.Data, Destination: t.peer},
-		flow.Spec{Name: "reference", From: t.Lab.Peer, To: t.Lab.Router, Source: lab.Peer, Destination: lab.Router},
+		flow.Spec{Name: "inbound", From: t.Lab.Peer, To: t.Lab.Host, Source: t.peer, Destination: ends.data},
+		flow.Spec{Name: "outbound", From: t.Lab.Host, To: t.Lab.Peer, Source: ends.data, Destination: t.peer},
+		flow.Spec{Name: "reference", From: t.Lab.Peer, To: t.Lab.Router, Source: ends.peer, Destination: ends.router},
 	)
 	if err != nil {
 		return err
 	}
 	t.Inbound, t.Outbound, t.Reference = t.flows.Flows[0], t.flows.Flows[1], t.flows.Flows[2]
 	t.Download, err = flow.StartDownload(flow.DownloadSpec{
-		Client: t.Lab.Host, Server: t.Lab.Peer, Source: lab.Data, Address: t.peer, Rate: t.opts.Rate,
+		Client: t.Lab.Host, Server: t.Lab.Peer, Source: ends.data, Address: t.peer, Rate: t.opts.Rate,
 	})
 	if err != nil {
 		return err
@@ -109,22 +112,6 @@ func (t *Trial) start() error {
 	}
 	_, err = t.news()
 	return err
-}
-
-// config is the seed's, with the test target that its network would offer.
-func (t *Trial) config() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "groups:\n  unrealgrp1:\n    detection-time: %s\n", t.opts.Detection)
-	fmt.Fprintf(&b, "    flap-limit: 0\n    targets: [%s]\n", lab.Router)
-	if t.opts.Attach != "" {
-		fmt.Fprintf(&b, "    attach: %s\n", t.opts.Attach)
-	}
-	b.WriteString("    interfaces:\n")
-	for i, m := range t.Lab.Members {
-		fmt.Fprintf(&b, "      %s:\n        test: [%q]\n", m.Name, netip.PrefixFrom(lab.TestAddr(i), 24))
-	}
-	fmt.Fprintf(&b, "    addresses:\n      - %s\n", netip.PrefixFrom(lab.Data, 24))
-	return b.String()
 }
 
 // news are the history entries since the last call.
