@@ -30,6 +30,10 @@ import (
 // never waits for the goroutine that runs in its place.
 const extraProcs = 4
 
+// ballast is never touched and so costs no memory, but the collector counts it as live: its heap may grow by
+// as much before it runs, where a small daemon's would at once (docs/decisions/0015-memory.md).
+const ballast = 12 << 20
+
 // hang is how long the engine or the prober may be silent before the watchdog is no longer fed.
 const hang = 5 * time.Second
 
@@ -55,6 +59,7 @@ type daemon struct {
 	realtime probe.Realtime
 	closers  []func()
 	warned   sync.Map // texts
+	ballast  []byte
 }
 
 // openDaemon opens everything, in an order in which each failure leaves the host untouched: nothing
@@ -66,7 +71,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 			log.Warn("the daemon's ordinary threads wait their turn", "error", err)
 		}
 	}
-	d := &daemon{cfg: cfg, log: log, realtime: probe.Realtime{Priority: cfg.Realtime.Priority, CPUs: cfg.Realtime.CPUs}}
+	d := &daemon{cfg: cfg, log: log, ballast: make([]byte, ballast), realtime: probe.Realtime{Priority: cfg.Realtime.Priority, CPUs: cfg.Realtime.CPUs}}
 	defer func() {
 		if err != nil {
 			d.close()
@@ -96,7 +101,14 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.defers(func() { _ = d.watcher.Close() })
-	if d.applier, err = addr.NewApplier(applierOptions()); err != nil {
+	local, err := netstate.OpenLocal()
+	if err != nil {
+		return nil, err
+	}
+	d.defers(local.Close)
+	options := applierOptions()
+	options.Delivers = local.Delivers
+	if d.applier, err = addr.NewApplier(options); err != nil {
 		return nil, err
 	}
 	d.defers(func() { _ = d.applier.Close() })

@@ -5,6 +5,7 @@ package addr
 import (
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -268,4 +269,37 @@ func thousand(i int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 16)
 	}
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)}), 64)
+}
+
+// What comes for an IPv6 address is delivered a little after it was added; until then it stays where it was.
+func TestApplyLandsFirst(t *testing.T) {
+	var r *rig
+	asked, right, there := 0, true, true
+	r = newRig(t, ApplierOptions{Delivers: func(link int, ip netip.Addr) bool {
+		right = right && link == r.members[1].Index && ip == data6.Addr()
+		out, err := exec.Command("ip", "addr", "show", "dev", "m0").CombinedOutput() // on the host's thread
+		there = there && err == nil && strings.Contains(string(out), ip.String()+"/")
+		asked++
+		return asked > 3
+	}})
+	m0, m1 := &r.members[0], &r.members[1]
+	r.applied(add(m0, data4), add(m0, data6))
+	off4, off6 := del(m0, data4), del(m0, data6)
+	off4.Owner, off6.Owner = m1.Index, m1.Index
+	r.applied(add(m1, data4), add(m1, data6), off4, off6)
+	require.Equal(t, 4, asked)
+	require.True(t, right, "of what has moved, where it has moved to")
+	require.True(t, there, "not deleted before it is delivered elsewhere")
+	require.NotContains(t, r.host.ip("addr", "show", "dev", "m0"), data6.Addr().String())
+
+	// A failover does not wait: what follows it does.
+	on4, on6 := del(m1, data4), del(m1, data6)
+	on4.Owner, on6.Owner = m0.Index, m0.Index
+	b, err := r.a.Prepare([]Op{add(m0, data4), add(m0, data6), on6, on4}, nil, false)
+	require.NoError(t, err)
+	require.Empty(t, b.Fire(always).Failures)
+	require.Equal(t, 4, asked)
+	left := r.host.ip("addr", "show", "dev", "m1")
+	require.Contains(t, left, data6.Addr().String())
+	require.NotContains(t, left, data4.Addr().String()+"/")
 }

@@ -50,8 +50,8 @@ type Result struct {
 }
 
 // Prepare encodes ops and readies frames (Frames builds them, in order). Operations that are not
-// netlink messages (sysctls, multicast) are not part of a batch; the Apply that follows every
-// batch performs them. Only the first FirstBurst frames will be sent, or, where the rate of
+// netlink messages (sysctls, multicast) are not part of a batch, nor are those that have to wait for the
+// kernel (IPv6 addresses off their old interface); the Apply that follows every batch performs them. Only the first FirstBurst frames will be sent, or, where the rate of
 // announcements is unlimited, all of them. The batch keeps copies of ops.
 func (a *Applier) Prepare(ops []Op, frames []Frame, unlimited bool) (*Batch, error) {
 	b := &Batch{a: a, routes: -1, addresses: -1, lastFailed: -1, first: min(len(frames), FirstBurst), ops: slices.Clone(ops)}
@@ -65,7 +65,7 @@ func (a *Applier) Prepare(ops []Op, frames []Frame, unlimited bool) (*Batch, err
 	b.buf, b.byMessage = make([]byte, 0, usual*len(ops)), make([]int, 0, len(ops))
 	for i := range ops {
 		op := &ops[i]
-		if !isMessage(op.Kind) {
+		if !isMessage(op.Kind) || op.lands() {
 			continue
 		}
 		at := len(b.buf)

@@ -59,6 +59,7 @@ type Op struct {
 	LinkName string
 	Prefix   netip.Prefix // address with its length, or the route's destination
 	Test     bool
+	Owner    int        // of the address to delete: the interface that has it from now on; 0: none
 	IP       netip.Addr // neighbour
 	MAC      MAC        // neighbour's
 	ID       uint32     // nexthop or nexthop group

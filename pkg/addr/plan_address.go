@@ -110,6 +110,9 @@ func (p *planner) deleteAddresses() {
 			op := Op{Kind: DeleteAddress, Link: a.Link, LinkName: p.m.links[a.Link].Name, Prefix: a.Prefix, Protocol: int(a.Proto), Why: why}
 			if to, data := p.data[a.Prefix.Addr()]; data {
 				op.Group = to.group.Slot
+				if to.owner != nil {
+					op.Owner = to.owner.Index
+				}
 			} else if m, member := p.members[a.Link]; member {
 				op.Group = p.groupOf(m).Slot
 			}
