@@ -84,11 +84,11 @@ func (b *bench) cuts(ctx context.Context, name string, cut func(*lab.Member) err
 			return err
 		}
 	}
-	row(name+": verdict to first announcement", t.first)
-	row(name+": verdict to routes", t.routes)
-	row(name+": verdict to addresses", t.addresses)
-	row(name+": cut to first announcement, at the peer", t.seen)
-	row(name+": first to last address, at the peer", t.all)
+	b.row(name+": verdict to first announcement", t.first)
+	b.row(name+": verdict to routes", t.routes)
+	b.row(name+": verdict to addresses", t.addresses)
+	b.row(name+": cut to first announcement, at the peer", t.seen)
+	b.row(name+": first to last address, at the peer", t.all)
 	return nil
 }
 

@@ -30,6 +30,8 @@ type options struct {
 	detection                 string
 	rate                      int
 	only, log                 string
+	blocks                    int
+	sink                      map[string][]time.Duration // takes the rows, which are not printed then
 }
 
 func main() {
@@ -44,11 +46,16 @@ func main() {
 	flag.StringVar(&o.detection, "detection-time", "100ms", "of all groups")
 	flag.IntVar(&o.rate, "rate", 1000, "announcements a second and member, 0: unlimited")
 	flag.StringVar(&o.only, "only", "start,restart,reload,change,carrier,silent", "what to measure")
+	flag.IntVar(&o.blocks, "compare", 0, "so many times n cuts with one address and with all of them, in turn, and the ratio")
 	flag.StringVar(&o.log, "log", "", "keep the daemon's log in this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, o); err != nil {
+	run := measure
+	if o.blocks > 0 {
+		run = compare
+	}
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)
 	}
@@ -83,9 +90,9 @@ func measure(ctx context.Context, o options) (err error) {
 	}
 	defer b.ready.close()
 	b.want = b.addresses()
-	fmt.Printf("%d groups, %d members, %d addresses (ipv6: %v), detection-time %s, duplicate-check %v, rate %d, n %d\n",
-		o.groups, o.groups*o.members, len(b.want), o.ipv6, o.detection, o.duplicates, o.rate, o.n)
-	fmt.Printf("%-50s %9s %9s %9s %9s\n", "milliseconds", "n", "p50", "p99", "max")
+	if o.sink == nil {
+		b.head()
+	}
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) error
@@ -98,10 +105,28 @@ func measure(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
+	if o.sink != nil {
+		return nil
+	}
 	return b.memory()
 }
 
+func (b *bench) head() {
+	o := b.options
+	fmt.Printf("%d groups, %d members, %d addresses (ipv6: %v), detection-time %s, duplicate-check %v, rate %d, n %d\n",
+		o.groups, o.groups*o.members, len(b.want), o.ipv6, o.detection, o.duplicates, o.rate, o.n)
+	fmt.Printf("%-50s %9s %9s %9s %9s\n", "milliseconds", "n", "p50", "p99", "max")
+}
+
 // row of the table.
+func (b *bench) row(name string, times []time.Duration) {
+	if b.sink != nil {
+		b.sink[name] = append(b.sink[name], times...)
+		return
+	}
+	row(name, times)
+}
+
 func row(name string, times []time.Duration) {
 	if len(times) == 0 {
 		return
@@ -165,9 +190,9 @@ func (b *bench) starts(ctx context.Context) error {
 			return err
 		}
 	}
-	row("start, nothing on the host: ready", ready)
-	row("start, nothing on the host: addresses", inPlace)
-	row("release", released)
+	b.row("start, nothing on the host: ready", ready)
+	b.row("start, nothing on the host: addresses", inPlace)
+	b.row("release", released)
 	return nil
 }
 
@@ -193,8 +218,8 @@ func (b *bench) restarts(context.Context) error {
 		}
 		ready, inPlace = append(ready, r), append(inPlace, p)
 	}
-	row("start over the remains of a run: ready", ready)
-	row("start over the remains of a run: addresses", inPlace)
+	b.row("start over the remains of a run: ready", ready)
+	b.row("start over the remains of a run: addresses", inPlace)
 	return nil
 }
 
@@ -259,6 +284,6 @@ func (b *bench) reloadEach(ctx context.Context, name string, config func(int) st
 		}
 		times = append(times, time.Since(from))
 	}
-	row(name, times)
+	b.row(name, times)
 	return nil
 }
