@@ -174,7 +174,7 @@ func summaries(samples []sample) map[trial.Kind]map[string]*shapeSummary {
 			s.Inbound, s.Outbound = trial.Quantify(inbound), trial.Quantify(outbound)
 			s.Verdict, s.Noise = trial.Quantify(verdict), trial.Quantify(noise)
 			if pair := all[kind]["pair"]; pair != nil {
-				s.InboundRatio, s.OutboundRatio = s.Inbound.P50/pair.Inbound.P50, s.Outbound.P50/pair.Outbound.P50
+				s.InboundRatio, s.OutboundRatio = ratio(s.Inbound, pair.Inbound), ratio(s.Outbound, pair.Outbound)
 			} else if shape.name == "pair" {
 				s.InboundRatio, s.OutboundRatio = 1, 1
 			}
@@ -182,6 +182,14 @@ func summaries(samples []sample) map[trial.Kind]map[string]*shapeSummary {
 		}
 	}
 	return all
+}
+
+// ratio of two p50; 0: there is nothing to compare.
+func ratio(a, b trial.Quantiles) float64 {
+	if b.P50 == 0 {
+		return 0
+	}
+	return a.P50 / b.P50
 }
 
 func printShapes(out io.Writer, samples []sample) (missed int) {
