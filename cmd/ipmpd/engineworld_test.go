@@ -183,7 +183,7 @@ func (w *world) others() {
 	links := w.h.Observed().Links
 	w.h.Add(links[1].Index, netip.MustParsePrefix("203.0.113.9/24"))
 	w.h.Add(links[2].Index, netip.MustParsePrefix("192.0.2.250/24"))
-	w.h.By(addr.Op{Kind: addr.RestoreRoute, Was: addr.HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_BIRD,
+	w.h.By(addr.Op{Kind: addr.RestoreRoute, Was: &addr.HostRoute{Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_BIRD,
 		To: netip.MustParsePrefix("203.0.113.128/25"), Link: links[2].Index}})
 	w.foreign = w.theirs()
 }

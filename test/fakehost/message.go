@@ -101,7 +101,7 @@ func route(typ uint16, body []byte) addr.Op {
 		op.Kind, op.OnLink, op.Metrics = addr.SetRoute, body[6] == unix.RT_SCOPE_LINK, string(at[unix.RTA_METRICS])
 	default: // with a next hop of its own
 		op.Kind = addr.RestoreRoute
-		op.Was = addr.HostRoute{Table: op.Table, Protocol: body[5], Metric: op.Metric, To: op.Prefix, Src: op.Src, Link: op.Link,
+		op.Was = &addr.HostRoute{Table: op.Table, Protocol: body[5], Metric: op.Metric, To: op.Prefix, Src: op.Src, Link: op.Link,
 			Via: ip(at[unix.RTA_GATEWAY])}
 		if to.Is4() {
 			op.Was.Scope = body[6]
