@@ -31,7 +31,7 @@ import (
 const extraProcs = 4
 
 // ballast is never touched and so costs no memory, but the collector counts it as live: its heap may grow by
-// as much before it runs, where a small daemon's would at once (docs/decisions/0015-memory.md).
+// as much before it runs, where a small daemon's would at once (docs/decisions/0016-memory.md).
 const ballast = 12 << 20
 
 // hang is how long the engine or the prober may be silent before the watchdog is no longer fed.
