@@ -208,10 +208,10 @@ func (e *engine) forget(places seating) {
 	}
 }
 
-// onVerdict runs on the reader's thread: first the contingency, then the engine.
+// onVerdict runs on the reader's thread: first the announcements, then, on the finisher's thread, routes
+// and addresses, and the engine.
 func (e *engine) onVerdict(ev *bpf.Event, woke int64) {
-	fired := e.fast.verdict(ev)
-	e.events <- &verdictNews{event: *ev, woke: woke, fired: fired}
+	e.finisher.hand(&verdictNews{event: *ev, woke: woke, fired: e.fast.verdict(ev)})
 }
 
 // onCarrier runs on the asker's thread: an answer to a question about a carrier.

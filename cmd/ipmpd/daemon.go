@@ -140,6 +140,10 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		watcher: d.watcher, news: d.watcher.Changes(), sysctls: d.sysctls, readSysctls: netstate.Sysctls, prober: d.prober, questions: d.question,
 		censuses: make(chan *census, 2*bpf.Members), icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
+	if d.engine.finisher, err = newFinisher(func(ev any) { d.engine.events <- ev }); err != nil {
+		return nil, err
+	}
+	d.defers(func() { _ = d.engine.finisher.close() })
 	d.engine.casts = casting{joins: addr.NewJoins(), news: make(chan struct{}, 1)}
 	d.engine.undo = d.engine.journal.Undo()
 	if d.objects.Adopted && len(d.engine.undo.Groups) == 0 {
@@ -237,6 +241,7 @@ func (d *daemon) run(ctx context.Context) error {
 		{"journal", e.journal.Run},
 		{"watcher", d.watcher.Run},
 		{"reader", reader.Run},
+		{"finisher", func(ctx context.Context) error { return e.finisher.run(ctx, d.realtime, d.warn) }},
 		{"asker", asker.Run},
 		{"links", d.runLinks},
 		{"carrier", d.loadCarrier},

@@ -50,6 +50,7 @@ type engine struct {
 	tracks    []bpf.Track
 	epoch     uint32 // of the maps: another one, and members are armed again
 	fast      *fastPath
+	finisher  *finisher
 
 	applier   *addr.Applier
 	announcer *addr.Announcer
@@ -122,7 +123,7 @@ type watcher interface {
 	Wrote()
 }
 
-// verdictNews is an event of the kernel, after its contingency was fired.
+// verdictNews is an event of the kernel; the engine has it after its contingency was fired.
 type verdictNews struct {
 	event bpf.Event
 	woke  int64

@@ -67,6 +67,7 @@ func (w *world) kernelVerdict(u *unit, m *member, family int) {
 	firing := w.firing
 	w.firing = true // its operations are not an Apply's
 	fired := e.fast.verdict(ev)
+	fired.finish()
 	w.firing = firing
 	prepared := false
 	if fresh {

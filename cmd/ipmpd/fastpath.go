@@ -35,6 +35,13 @@ type firing struct {
 	result addr.Result
 }
 
+// finish does what the announcements do not: routes and addresses.
+func (f *firing) finish() {
+	if f != nil {
+		f.batch.Write(f.current, &f.result)
+	}
+}
+
 // fastPath holds what may be fired without asking the engine. Its methods are called on the locked
 // threads of the reader and the asker.
 type fastPath struct {
@@ -57,8 +64,9 @@ func (f *fastPath) stillCurrent(group, which int, set *contingencies) func() boo
 	return func() bool { return f.current(group, 0, set) && f.current(group, 1, set) }
 }
 
-// verdict fires what was prepared for a verdict of the kernel; nil where nothing fits, and the
-// engine has to work it out: another generation, or another member failed before.
+// verdict announces what was prepared for a verdict of the kernel, and leaves the rest to finish; nil
+// where nothing fits, and the engine has to work it out: another generation, or another member failed
+// before.
 func (f *fastPath) verdict(ev *bpf.Event) *firing {
 	group, family := int(ev.Group), int(ev.Family)
 	set := f.groups[group].Load()
@@ -70,11 +78,11 @@ func (f *fastPath) verdict(ev *bpf.Event) *firing {
 	if ev.Both != 0 {
 		which = bothFamilies
 	}
-	return set.member[ev.Bit][which].fire()
+	return set.member[ev.Bit][which].announce()
 }
 
 // carrierLost takes a member without carrier out of both words, as a verdict would, and fires what
-// was prepared for that.
+// was prepared for that, all of it.
 func (f *fastPath) carrierLost(group, bit int) (took [bpf.Families]bool, fired *firing) {
 	set := f.groups[group].Load()
 	fits := set != nil
@@ -86,12 +94,14 @@ func (f *fastPath) carrierLost(group, bit int) (took [bpf.Families]bool, fired *
 	if !fits {
 		return took, nil
 	}
-	return took, set.member[bit][bothFamilies].fire()
+	fired = set.member[bit][bothFamilies].announce()
+	fired.finish()
+	return took, fired
 }
 
-func (c *contingency) fire() *firing {
+func (c *contingency) announce() *firing {
 	if c == nil || c.batch == nil || !c.claimed.CompareAndSwap(false, true) {
 		return nil
 	}
-	return &firing{contingency: c, result: c.batch.Fire(c.current)}
+	return &firing{contingency: c, result: c.batch.Announce(c.current)}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Batch is the failure of one member, made ready: frames and messages that only have to be sent.
-// It is fired at most once and by one goroutine.
+// It is fired at most once.
 type Batch struct {
 	a      *Applier
 	burst  burst
@@ -104,14 +104,20 @@ func (a *Applier) Prepare(ops []Op, frames []Frame, unlimited bool) (*Batch, err
 func (b *Batch) Report(frames []Frame) { b.casts.set(frames) }
 
 // Fire performs the batch on the calling thread, which should be locked and of real-time
-// priority: announcements, then the messages in order. Nothing is allocated until the frames are
-// out. current says whether the batch's generation is still in force; it is asked before the
-// announcements and again under the writer lock.
+// priority: Announce, then Write.
+func (b *Batch) Fire(current func() bool) Result {
+	r := b.Announce(current)
+	b.Write(current, &r)
+	return r
+}
+
+// Announce sends the announcements. Nothing is allocated until the frames are out. current says whether
+// the batch's generation is still in force.
 //
-// The announcements do not wait for the lock: the lock's holder may be waiting for the kernel's
+// It does not wait for the writer lock: the lock's holder may be waiting for the kernel's
 // RTNL, the kernel's verdict has taken effect already, and announcements write no kernel state
 // of this host. Everything else does wait.
-func (b *Batch) Fire(current func() bool) (r Result) {
+func (b *Batch) Announce(current func() bool) (r Result) {
 	if b.fired || !current() {
 		r.Stale = true
 		return r
@@ -123,9 +129,19 @@ func (b *Batch) Fire(current func() bool) (r Result) {
 	// One that is lost is sent again by the kernel, once the group is joined.
 	b.casts.send(b.a.sender.fd, 0, len(b.casts.frames))
 	b.a.after(&announcement)
-	b.write(current, &r)
 	r.Failures = b.failures
 	return r
+}
+
+// Write performs the messages of a batch that was announced with this result, in order, perhaps on
+// another thread: whoever announces is then free for the next batch. current is asked again, under the
+// writer lock.
+func (b *Batch) Write(current func() bool, r *Result) {
+	if r.Stale {
+		return
+	}
+	b.write(current, r)
+	r.Failures = b.failures
 }
 
 // announce sends the first burst. Nothing is allocated, unless a frame fails.
