@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Cost measures what ipmpd costs a host on this machine: the throughput of one iperf3 connection
-// through a member, with its programs on and off in turn; the daemon's memory; and that of its BPF
-// maps. `go run ./test/cost` as root, with bin/ipmpd built and iperf3 installed.
+// Cost measures what ipmpd costs a host on this machine: the daemon's memory and that of its BPF
+// maps; the throughput of one iperf3 connection through a member, with its programs on and off in
+// turn; and the daemon's CPU time beside that of the smallest loop that sends the same. `go run
+// ./test/cost` as root, with bin/ipmpd built, iperf3 and clang installed.
 package main
 
 import (
@@ -44,8 +45,14 @@ const config = `groups:
 
 type options struct {
 	binary, detection string
+	only              string
 	pairs             int
 	phase             time.Duration
+	members           numbers
+	intervals         durations
+	turns             int
+	turn              time.Duration
+	threads           bool
 }
 
 func main() {
@@ -54,6 +61,13 @@ func main() {
 	flag.StringVar(&o.detection, "detection-time", "100ms", "of the group")
 	flag.IntVar(&o.pairs, "pairs", 200, "phases with and without, for each direction")
 	flag.DurationVar(&o.phase, "phase", 100*time.Millisecond, "length of a phase")
+	flag.StringVar(&o.only, "only", "memory,throughput,cpu", "what to measure")
+	o.members, o.intervals = numbers{2, 8, 64}, durations{100 * time.Microsecond, 250 * time.Microsecond, time.Millisecond, 25 * time.Millisecond}
+	flag.Var(&o.members, "members", "for cpu: how many (groups have 32)")
+	flag.Var(&o.intervals, "intervals", "for cpu: between rounds")
+	flag.IntVar(&o.turns, "turns", 7, "for cpu: phases of daemon and floor")
+	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "for cpu: length of a phase")
+	flag.BoolVar(&o.threads, "threads", false, "for cpu: what each of the daemon's threads took")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -64,16 +78,29 @@ func main() {
 }
 
 func measure(ctx context.Context, o options) (err error) {
-	binary, err := filepath.Abs(o.binary)
-	if err != nil {
+	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
+	only := strings.Split(o.only, ",")
+	if slices.Contains(only, "memory") || slices.Contains(only, "throughput") {
+		if err := use(ctx, o, only); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(only, "cpu") {
+		return cpu(ctx, o)
+	}
+	return nil
+}
+
+// use is what the daemon takes where its host is at work.
+func use(ctx context.Context, o options, only []string) (err error) {
 	l, err := lab.New(lab.Options{Members: 2})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	d, err := l.Daemon(binary, fmt.Sprintf(config, o.detection))
+	d, err := l.Daemon(o.binary, fmt.Sprintf(config, o.detection))
 	if err != nil {
 		return err
 	}
@@ -84,6 +111,14 @@ func measure(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
+	if slices.Contains(only, "memory") {
+		if err := memory(d); err != nil {
+			return err
+		}
+	}
+	if !slices.Contains(only, "throughput") {
+		return nil
+	}
 	server := exec.CommandContext(ctx, "ip", "netns", "exec", l.Peer.Name, "iperf3", "-s")
 	if err := server.Start(); err != nil {
 		return fmt.Errorf("start iperf3: %w", err)
@@ -92,9 +127,6 @@ func measure(ctx context.Context, o options) (err error) {
 		_ = server.Process.Signal(syscall.SIGTERM) // it may have ended with the context
 		_ = server.Wait()
 	}()
-	if err := memory(d); err != nil {
-		return err
-	}
 	var sw hooks
 	if err := l.Host.Do(func() error { return sw.take(l) }); err != nil {
 		return err
@@ -281,29 +313,9 @@ func memory(d *lab.Daemon) error {
 			fmt.Print("daemon ", line)
 		}
 	}
-	fds, err := os.ReadDir(proc + "/fdinfo")
+	maps, err := mapsOf(d.PID())
 	if err != nil {
-		return fmt.Errorf("read file descriptors: %w", err)
-	}
-	maps := map[string]int{}
-	for _, f := range fds {
-		info, err := os.ReadFile(filepath.Join(proc, "fdinfo", f.Name()))
-		if err != nil {
-			continue // closed meanwhile
-		}
-		var id, lock string
-		for line := range strings.Lines(string(info)) {
-			key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-			switch key {
-			case "map_id":
-				id = strings.TrimSpace(value)
-			case "memlock":
-				lock = strings.TrimSpace(value)
-			}
-		}
-		if n, err := strconv.Atoi(lock); err == nil && id != "" {
-			maps[id] = n
-		}
+		return err
 	}
 	sum := 0
 	for _, n := range maps {
@@ -311,6 +323,33 @@ func memory(d *lab.Daemon) error {
 	}
 	fmt.Printf("BPF maps: %d, %.2f MiB\n", len(maps), float64(sum)/(1<<20))
 	return nil
+}
+
+// mapsOf a process: id, and bytes of memory.
+func mapsOf(pid int) (map[ebpf.MapID]int, error) {
+	folder := fmt.Sprintf("/proc/%d/fdinfo", pid)
+	fds, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("read file descriptors: %w", err)
+	}
+	maps := map[ebpf.MapID]int{}
+	for _, f := range fds {
+		info, err := os.ReadFile(filepath.Join(folder, f.Name()))
+		if err != nil {
+			continue // closed meanwhile
+		}
+		values := map[string]int{}
+		for line := range strings.Lines(string(info)) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			if n, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
+				values[key] = n
+			}
+		}
+		if id, ok := values["map_id"]; ok {
+			maps[ebpf.MapID(id)] = values["memlock"]
+		}
+	}
+	return maps, nil
 }
 
 func median(v []float64) float64 {

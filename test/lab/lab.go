@@ -35,7 +35,7 @@ func TestAddr6(i int) netip.Addr {
 
 // Options of a lab. The zero value is the seed's: two veth members, one switch, router and peer.
 type Options struct {
-	Members int // 1 .. 32; 0 means 2
+	Members int // 1 .. 64, of which a group has at most 32; 0 means 2
 	// Names of the members; those beyond its end are hme0, hme1, …
 	Names []string
 	// SecondSwitch is the number of members, the last ones, that hang on a second switch.
@@ -82,8 +82,8 @@ func New(opts Options) (*Lab, error) {
 	if opts.Members == 0 {
 		opts.Members = 2
 	}
-	if opts.Members < 1 || opts.Members > 32 || opts.SecondSwitch < 0 || opts.SecondSwitch > opts.Members {
-		return nil, fmt.Errorf("lab: %d members, %d on the second switch: at most 32 and no more than there are", opts.Members, opts.SecondSwitch)
+	if opts.Members < 1 || opts.Members > 64 || opts.SecondSwitch < 0 || opts.SecondSwitch > opts.Members {
+		return nil, fmt.Errorf("lab: %d members, %d on the second switch: at most 64 and no more than there are", opts.Members, opts.SecondSwitch)
 	}
 	if os.Geteuid() != 0 {
 		return nil, errors.New("lab: needs root for network namespaces")
