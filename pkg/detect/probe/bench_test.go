@@ -22,10 +22,10 @@ func BenchmarkRound(b *testing.B) {
 			if err := p.Update(testPlan(members, 2)); err != nil {
 				b.Fatal(err)
 			}
-			next := p.pass(nowNs())
+			next := p.pass(p.plan.Load(), nil, nowNs())
 			b.ReportAllocs()
 			for b.Loop() {
-				next = p.pass(next)
+				next = p.pass(p.plan.Load(), nil, next)
 			}
 		})
 	}

@@ -14,17 +14,38 @@ const (
 	maxInterval = time.Hour
 )
 
-// nowNs is CLOCK_MONOTONIC in ns, the clock of bpf_ktime_get_ns. A raw system call does not give
-// the Go scheduler an occasion to take the thread's processor away.
-func nowNs() int64 {
-	var ts unix.Timespec
-	_, _, _ = unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&ts)), 0)
-	return ts.Nano()
+// nowNs is CLOCK_MONOTONIC in ns, the clock of bpf_ktime_get_ns; no system call where the vDSO has it.
+//
+//go:nosplit
+//go:norace
+func nowNs() int64 { return nanotime() }
+
+const (
+	futexWaitBitset = 9 | 128 // FUTEX_WAIT_BITSET of this process: until an absolute CLOCK_MONOTONIC time
+	futexWake       = 1 | 128
+	futexAll        = 0xffffffff
+)
+
+// sleep until an absolute time, or until the bell rings, or has rung since it was looked at. A signal
+// may end it early too: the caller looks at the clock anyhow.
+func (p *Prober) sleep(until int64, bell uint32) {
+	ts := unix.Timespec{Sec: until / 1e9, Nsec: until % 1e9}
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&p.bell)), futexWaitBitset,
+		uintptr(bell), uintptr(unsafe.Pointer(&ts)), 0, futexAll)
 }
 
-// sleepUntil an absolute time. A signal may end it early: the caller looks at the clock anyhow.
-func sleepUntil(ns int64) {
-	ts := unix.NsecToTimespec(ns)
-	_, _, _ = unix.Syscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME,
-		uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+// sleepOutside is sleep where Go need not be told.
+//
+//go:nosplit
+//go:norace
+func (p *Prober) sleepOutside(until int64, bell uint32) {
+	ts := unix.Timespec{Sec: until / 1e9, Nsec: until % 1e9}
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&p.bell)), futexWaitBitset,
+		uintptr(bell), uintptr(unsafe.Pointer(&ts)), 0, futexAll)
+}
+
+// ring wakes the thread up: something has changed.
+func (p *Prober) ring() {
+	p.bell.Add(1)
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&p.bell)), futexWake, 1, 0, 0, 0)
 }

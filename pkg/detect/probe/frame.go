@@ -59,6 +59,9 @@ func probeFrame(m *Member, target *Target, family int) frame {
 
 // patch the round and its nonce into an echo. The nonce is stored as the kernel compares it, in
 // the order that the payload has in memory.
+//
+//go:nosplit
+//go:norace
 func (f *frame) patch(round uint32, nonce uint64) {
 	if f.echo == 0 {
 		return
@@ -186,6 +189,9 @@ func sum16(b []byte) (sum uint32) {
 }
 
 // fold is the one's complement of the one's complement sum, RFC 1071.
+//
+//go:nosplit
+//go:norace
 func fold(sum uint32) uint16 {
 	sum = sum>>16 + sum&0xffff
 	sum += sum >> 16

@@ -52,6 +52,9 @@ type identity struct {
 }
 
 // acknowledged: a closed round was answered here.
+//
+//go:nosplit
+//go:norace
 func (m *instanceState) acknowledged(rttNs, limit uint32) {
 	if run := m.run.Load(); run > 0 {
 		m.endRun(run, limit)
@@ -62,6 +65,9 @@ func (m *instanceState) acknowledged(rttNs, limit uint32) {
 }
 
 // miss: a closed round was answered by a sibling, not here.
+//
+//go:nosplit
+//go:norace
 func (m *instanceState) miss(now int64) {
 	m.push(outcomeMissed)
 	m.answered.Add(1)
@@ -73,6 +79,9 @@ func (m *instanceState) miss(now int64) {
 
 // endRun of misses. A run longer than the limit was a failure: as loss it would keep the member
 // from being judged (and from taking traffic) until it is 1,000 rounds ago.
+//
+//go:nosplit
+//go:norace
 func (m *instanceState) endRun(run uint64, limit uint32) {
 	m.run.Store(0)
 	if limit == 0 {
@@ -95,8 +104,13 @@ func (m *instanceState) endRun(run uint64, limit uint32) {
 }
 
 // at is the place of the i-th newest outcome, from 1 on.
+//
+//go:nosplit
+//go:norace
 func (m *instanceState) at(i uint64) *atomic.Uint32 { return &m.ring[(m.next-i)%ringSize] }
 
+//go:nosplit
+//go:norace
 func (m *instanceState) push(outcome uint32) {
 	place := &m.ring[m.next%ringSize]
 	switch place.Load() {

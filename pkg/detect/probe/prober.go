@@ -5,8 +5,8 @@ package probe
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
-	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,8 +14,8 @@ import (
 	"github.com/ipmpd/ipmpd/bpf"
 )
 
-// maxSleep is how long an idle prober may take to see a new plan or its end.
-const maxSleep = 20 * time.Millisecond
+// maxSleep is how often an idle prober shows that it lives.
+const maxSleep = 100 * time.Millisecond
 
 // Options of a Prober.
 type Options struct {
@@ -33,10 +33,12 @@ type Prober struct {
 	instances []bpf.Instance
 	tracks    []bpf.Track
 	fd        int
-	nonces    *mathrand.ChaCha8 // thread only
+	key       sipKey // of the nonces
+	rounded   uint64 // thread only: rounds of all tracks so far
 
 	plan    atomic.Pointer[compiledPlan]
 	stopped atomic.Bool
+	bell    atomic.Uint32 // a futex, rung when plan, stopped or watches have changed
 	beat    atomic.Int64
 	watches atomic.Pointer[[]*Watch] // nil: nobody
 
@@ -46,9 +48,9 @@ type Prober struct {
 // New makes a prober and its socket (CAP_NET_RAW in the present network namespace), with an empty
 // plan. Close it when Run has ended.
 func New(o Options) (*Prober, error) {
-	var seed [32]byte
-	if _, err := rand.Read(seed[:]); err != nil {
-		return nil, fmt.Errorf("seed nonces: %w", err)
+	var key [16]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return nil, fmt.Errorf("make key of nonces: %w", err)
 	}
 	fd, err := openSocket()
 	if err != nil {
@@ -56,7 +58,7 @@ func New(o Options) (*Prober, error) {
 	}
 	p := &Prober{
 		options: o, instances: o.Instances, tracks: o.Tracks, fd: fd,
-		nonces: mathrand.NewChaCha8(seed),
+		key: sipKey{binary.NativeEndian.Uint64(key[:8]), binary.NativeEndian.Uint64(key[8:])},
 	}
 	p.plan.Store(&compiledPlan{})
 	return p, nil
@@ -72,35 +74,41 @@ func (p *Prober) Update(plan *Plan) error {
 		return fmt.Errorf("update probe plan: %w", err)
 	}
 	p.plan.Store(p.compile(plan, p.plan.Load()))
+	p.ring()
 	return nil
 }
 
-// HeartbeatNs is when the thread last looked at its clock, CLOCK_MONOTONIC; it does so every 20 ms
+// HeartbeatNs is when the thread last looked at its clock, CLOCK_MONOTONIC; it does so every 100 ms
 // at least. 0: it has not begun.
 func (p *Prober) HeartbeatNs() int64 { return p.beat.Load() }
 
 // Run sends rounds until ctx ends, whose error it returns.
 func (p *Prober) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { p.stopped.Store(true) })
+	stop := context.AfterFunc(ctx, func() {
+		p.stopped.Store(true)
+		p.ring()
+	})
 	defer stop()
 	return RealtimeThread(p.options.Realtime, p.options.Warn, func() error {
-		for !p.stopped.Load() {
-			sleepUntil(p.pass(nowNs()))
-		}
+		p.loop()
 		return ctx.Err()
 	})
 }
 
-// pass begins the rounds that are due and returns when the next one is.
-func (p *Prober) pass(now int64) (wake int64) {
+// pass begins the rounds of a plan that are due and returns when the next one is.
+//
+//go:nosplit
+//go:norace
+func (p *Prober) pass(plan *compiledPlan, watches []*Watch, now int64) (wake int64) {
 	p.beat.Store(now)
-	plan := p.plan.Load()
 	wake = now + int64(maxSleep)
 	for i := range plan.tracks {
 		t := &plan.tracks[i]
 		if t.state.schedule(now, t.interval) {
-			p.round(t)
-			p.closeRounds(t)
+			if n, began := p.begin(t); n != 0 {
+				p.send(t, n, began)
+			}
+			p.closeRounds(t, watches)
 		}
 		wake = min(wake, t.state.next)
 	}

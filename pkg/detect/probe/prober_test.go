@@ -234,8 +234,8 @@ func TestRoundAllocatesNothing(t *testing.T) {
 	w := newWire(t)
 	p := w.prober(nil)
 	track := &p.plan.Load().tracks[0]
-	p.pass(nowNs())
-	require.Zero(t, testing.AllocsPerRun(1000, func() { p.pass(track.state.next) }))
+	p.pass(p.plan.Load(), nil, nowNs())
+	require.Zero(t, testing.AllocsPerRun(1000, func() { p.pass(p.plan.Load(), nil, track.state.next) }))
 	require.GreaterOrEqual(t, track.state.begun.Load(), uint64(1000))
 	s, _ := p.Snapshot(0)
 	require.Equal(t, track.state.begun.Load(), s.Sent, "and they were sent")

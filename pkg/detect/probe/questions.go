@@ -4,10 +4,10 @@ package probe
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +36,9 @@ func NewQuestions() (*Questions, error) {
 func (q *Questions) Close() error { return unix.Close(q.fd) }
 
 // Ask for the carrier of a member (number) on an interface.
+//
+//go:nosplit
+//go:norace
 func (q *Questions) Ask(member, ifindex int) {
 	q.ifindex[member].Store(int64(ifindex))
 	bit := uint64(1) << (member % 64)
@@ -44,11 +47,12 @@ func (q *Questions) Ask(member, ifindex int) {
 	}
 }
 
+//go:nosplit
+//go:norace
 func (q *Questions) wake() {
-	one := [8]byte{}
-	binary.NativeEndian.PutUint64(one[:], 1)
+	one := uint64(1)
 	// It can only fail when 2^64 - 2 questions are open, which is a wake-up already.
-	_, _ = unix.Write(q.fd, one[:])
+	_, _, _ = unix.RawSyscall6(unix.SYS_WRITE, uintptr(q.fd), uintptr(unsafe.Pointer(&one)), unsafe.Sizeof(one), 0, 0, 0)
 }
 
 // Asker answers Questions on a FIFO thread of its own.

@@ -18,11 +18,16 @@ type ring struct {
 }
 
 // add a duration; 0 is kept as 1 ns, because 0 is an empty place.
+//
+//go:nosplit
+//go:norace
 func (r *ring) add(ns int64) {
 	r.value[r.next%ringSize].Store(saturate(ns))
 	r.next++
 }
 
+//go:nosplit
+//go:norace
 func saturate(ns int64) uint32 {
 	return uint32(min(max(ns, 1), int64(outcomeOutage)-1))
 }

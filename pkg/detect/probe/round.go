@@ -9,24 +9,27 @@ import (
 	"github.com/ipmpd/ipmpd/bpf"
 )
 
-// round begins the next round of a track: it publishes the round, sends it on every member, and
-// says on which members it went out.
-func (p *Prober) round(t *compiledTrack) {
+// begin the next round of a track: make its frames and publish it. 0: there is nobody to ask.
+//
+//go:nosplit
+//go:norace
+func (p *Prober) begin(t *compiledTrack) (n uint32, now int64) {
 	if len(t.asked) == 0 {
-		return
+		return 0, 0
 	}
-	n := nextRound(atomic.LoadUint32(&t.shared.Newest))
+	n = nextRound(atomic.LoadUint32(&t.shared.Newest))
 	if !t.state.begunAny {
 		// After an adoption: what was sent before us was not counted by us.
 		t.state.closed = n - 1
 		t.state.begunAny = true
 	}
 	target := &t.asked[n%uint32(len(t.asked))]
-	nonce := p.nonces.Uint64()
+	p.rounded++
+	nonce := p.key.nonce(p.rounded)
 	for i := range target.frames {
 		target.frames[i].patch(n, nonce)
 	}
-	now := nowNs()
+	now = nowNs()
 	slot := &t.shared.Round[n&bpf.WindowMask]
 	atomic.StoreUint64(&slot.BegunNs, uint64(now))
 	atomic.StoreUint64(&slot.Nonce, nonce)
@@ -34,11 +37,14 @@ func (p *Prober) round(t *compiledTrack) {
 	atomic.StoreUint32(&slot.Round, n)
 	atomic.StoreUint32(&t.shared.Newest, n)
 	t.state.begun.Add(1)
-	p.send(t, target.messages, t.first(n, now), n, now)
+	return n, now
 }
 
 // nextRound number. Rounds start at bpf.Window, also after all 32 bits are used up (5 days at
 // 100 us), because 0 stands for none. Slots stay in order.
+//
+//go:nosplit
+//go:norace
 func nextRound(newest uint32) uint32 {
 	if n := newest + 1; n >= uint32(bpf.Window) {
 		return n
@@ -49,6 +55,9 @@ func nextRound(newest uint32) uint32 {
 // first is the member that sends first: one that has missed the newest answered round, else the next
 // in rotation. A policer on the way drops what comes last, and that must not be the same member three
 // times in a row; a member whose way is dead loses nothing by going first.
+//
+//go:nosplit
+//go:norace
 func (t *compiledTrack) first(n uint32, now int64) int {
 	next := t.order(n)
 	newest := t.newestAnswered(n)
@@ -65,6 +74,9 @@ func (t *compiledTrack) first(n uint32, now int64) int {
 
 // order rotates by one each round. After a cycle it slips by one, or each target would see only some
 // of the orders.
+//
+//go:nosplit
+//go:norace
 func (t *compiledTrack) order(n uint32) int {
 	return int((n + n/t.cycle) % uint32(len(t.members)))
 }
@@ -74,6 +86,9 @@ func (t *compiledTrack) order(n uint32) int {
 const lookBack = 16
 
 // newestAnswered round before round n; 0: none of the last few.
+//
+//go:nosplit
+//go:norace
 func (t *compiledTrack) newestAnswered(n uint32) uint32 {
 	for r := n - 1; r != n-1-lookBack; r-- {
 		slot := &t.shared.Round[r&bpf.WindowMask]
@@ -85,6 +100,9 @@ func (t *compiledTrack) newestAnswered(n uint32) uint32 {
 }
 
 // missed reports whether round r, which somebody has answered, was sent here and its reply is overdue.
+//
+//go:nosplit
+//go:norace
 func (m *compiledMember) missed(r uint32, t *bpf.Track, now int64) bool {
 	slot := &m.shared.Slot[r&bpf.WindowMask]
 	return atomic.LoadUint32(&slot.Sent) == r && atomic.LoadUint32(&slot.Acked) != r &&
@@ -93,21 +111,23 @@ func (m *compiledMember) missed(r uint32, t *bpf.Track, now int64) bool {
 
 // closeAfter is the least age at which a round is judged for the statistics: the kernel's verdicts
 // have been taken by then, and replies that were merely queued have come.
+//
+//go:nosplit
+//go:norace
 func closeAfter(interval int64) int64 {
 	return min(32*interval, int64(10*time.Millisecond))
 }
 
 // closeRounds judges the rounds that are old enough, for statistics, repair and loss; verdicts are
 // not taken here.
-func (p *Prober) closeRounds(t *compiledTrack) {
+//
+//go:nosplit
+//go:norace
+func (p *Prober) closeRounds(t *compiledTrack, watches []*Watch) {
 	if !t.state.begunAny {
 		return
 	}
 	now := nowNs()
-	var watches []*Watch
-	if list := p.watches.Load(); list != nil {
-		watches = *list
-	}
 	patience := closeAfter(t.interval)
 	for i := range t.members {
 		patience = max(patience, dueAfter(t.members[i].shared))
@@ -131,6 +151,8 @@ func (p *Prober) closeRounds(t *compiledTrack) {
 	}
 }
 
+//go:nosplit
+//go:norace
 func (t *compiledTrack) closeRound(n uint32, slot *bpf.Round, now int64) {
 	target := slot.Target % uint16(bpf.Targets)
 	if atomic.LoadUint32(&slot.Answered) != n {

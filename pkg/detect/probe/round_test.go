@@ -186,7 +186,7 @@ func TestCloseRounds(t *testing.T) {
 		l.begin(time.Second, both, []int{1}) // missed by 0
 	}
 	l.begin(0, both, []int{1}) // too young
-	l.closeRounds(l.track)
+	l.closeRounds(l.track, l.watching())
 	s := l.snapshot(t, 0)
 	require.EqualValues(t, 12, s.Answered)
 	require.EqualValues(t, 2, s.Missed)
@@ -227,7 +227,7 @@ func TestCloseBeforeSlotIsReused(t *testing.T) {
 	l := newLab(t, 1, 1)
 	for range 3 * bpf.Window {
 		l.begin(0, []int{0}, []int{0})
-		l.closeRounds(l.track)
+		l.closeRounds(l.track, l.watching())
 	}
 	s := l.snapshot(t, 0)
 	require.GreaterOrEqual(t, s.Answered, uint64(2*bpf.Window))
@@ -244,7 +244,7 @@ func TestVoidRunByTarget(t *testing.T) {
 		}
 		l.begin(time.Second, []int{0, 1}, acked)
 	}
-	l.closeRounds(l.track)
+	l.closeRounds(l.track, l.watching())
 	s, _ := l.TrackSnapshot(0)
 	require.ElementsMatch(t, []uint32{0, 10}, s.VoidRun[:2])
 }
@@ -257,7 +257,7 @@ func TestRTTByTarget(t *testing.T) {
 		if i%3 == 1 {
 			l.track.members[1].shared.Slot[n&bpf.WindowMask].RttNs = 5000
 		}
-		l.closeRounds(l.track)
+		l.closeRounds(l.track, l.watching())
 	}
 	slow := (nextRound(0) + 1) % 3 // the second round went to it
 	for target := range uint32(3) {
@@ -286,7 +286,7 @@ func TestUpdateKeepsState(t *testing.T) {
 		l.begin(time.Second, []int{0, 1}, nil)
 	}
 	l.begin(time.Second, []int{0, 1}, []int{0, 1})
-	l.closeRounds(l.track)
+	l.closeRounds(l.track, l.watching())
 	plan := testPlan(2, 2)
 	plan.Tracks[0].Targets[1].Addr = plan.Tracks[0].Targets[1].Addr.Next()
 	plan.Tracks[0].Members[1].Ifindex++

@@ -26,6 +26,9 @@ type trackState struct {
 // the interval, so that tracks of one interval share their wake-ups. A late prober skips ticks:
 // rounds are never nearer than interval/2, because a burst after a stall would make misses of
 // replies that are merely queued. detection.md section 1.
+//
+//go:nosplit
+//go:norace
 func (t *trackState) schedule(now, interval int64) bool {
 	if t.interval.Load() != interval {
 		t.interval.Store(interval)

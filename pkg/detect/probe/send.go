@@ -43,12 +43,16 @@ func openSocket() (int, error) {
 // Close gives the socket back; call it after Run has ended.
 func (p *Prober) Close() error { return unix.Close(p.fd) }
 
-// send round n, member `first` first. sendmmsg stops at a message that fails and says why only when
+// send a round on every member, and say on which members it went out. sendmmsg stops at a message that fails and says why only when
 // it is the first; so go on with the next one, or a dead member silences its siblings.
-func (p *Prober) send(t *compiledTrack, messages []message, first int, n uint32, now int64) {
-	members := len(t.members)
+//
+//go:nosplit
+//go:norace
+func (p *Prober) send(t *compiledTrack, n uint32, now int64) {
+	messages := t.asked[n%uint32(len(t.asked))].messages
+	members, first := len(t.members), t.first(n, now)
 	for done := 0; done < members; {
-		sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(p.fd),
+		sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(p.fd),
 			uintptr(unsafe.Pointer(&messages[first+done])), uintptr(members-done), unix.MSG_DONTWAIT, 0, 0)
 		switch {
 		case errno == unix.EINTR:
@@ -65,6 +69,8 @@ func (p *Prober) send(t *compiledTrack, messages []message, first int, n uint32,
 	}
 }
 
+//go:nosplit
+//go:norace
 func (m *compiledMember) accepted(n uint32, now int64) {
 	m.publish(n)
 	m.state.accepted.Store(now)
@@ -74,6 +80,9 @@ func (m *compiledMember) accepted(n uint32, now int64) {
 }
 
 // publish that round n went out here: from now on it can be missed here.
+//
+//go:nosplit
+//go:norace
 func (m *compiledMember) publish(n uint32) {
 	atomic.StoreUint32(&m.shared.Slot[n&bpf.WindowMask].Sent, n)
 	atomic.StoreUint32(&m.shared.Newest, n)
@@ -83,6 +92,9 @@ func (m *compiledMember) publish(n uint32) {
 // refused by the kernel; detection.md section 1, "Send errors". An interface that is down or gone
 // makes a miss. A full queue, ours or that of a NIC without carrier, makes the round void here. In
 // either case the carrier says more: it is asked for at once, then ever less often.
+//
+//go:nosplit
+//go:norace
 func (p *Prober) refused(m *compiledMember, errno unix.Errno, n uint32, now int64) {
 	m.state.sendError.Store(uint32(errno))
 	switch errno {

@@ -13,6 +13,8 @@ import (
 // anybody reads. The zero value has seen no sample.
 type smoothed struct{ mean, deviation atomic.Uint32 }
 
+//go:nosplit
+//go:norace
 func (s *smoothed) add(rttNs uint32) {
 	mean, deviation, rtt := int64(s.mean.Load()), int64(s.deviation.Load()), int64(rttNs)
 	if mean == 0 {

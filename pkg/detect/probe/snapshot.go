@@ -176,6 +176,9 @@ func openRuns(t *bpf.Track, in *bpf.Instance, now int64) (answering, missing int
 }
 
 // dueAfter is how long a reply to this instance may take, in ns.
+//
+//go:nosplit
+//go:norace
 func dueAfter(in *bpf.Instance) int64 {
 	return int64(atomic.LoadUint32(&in.RttNs)) + 4*int64(atomic.LoadUint32(&in.RttDevNs))
 }

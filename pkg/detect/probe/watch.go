@@ -57,6 +57,14 @@ func (p *Prober) Unwatch(w *Watch) {
 	})
 }
 
+// watching are those who watch; nil: nobody.
+func (p *Prober) watching() []*Watch {
+	if list := p.watches.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
 // changeWatches gives the thread another list; it never sees one that changes.
 func (p *Prober) changeWatches(change func([]*Watch) []*Watch) {
 	p.mutex.Lock()
@@ -67,9 +75,10 @@ func (p *Prober) changeWatches(change func([]*Watch) []*Watch) {
 	}
 	if list = change(list); len(list) == 0 {
 		p.watches.Store(nil)
-		return
+	} else {
+		p.watches.Store(&list)
 	}
-	p.watches.Store(&list)
+	p.ring()
 }
 
 // tell what became of round n on each member that it went out on. A round that nobody answered was

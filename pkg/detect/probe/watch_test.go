@@ -32,7 +32,7 @@ func TestWatch(t *testing.T) {
 	l.track.name, l.track.members[0].name, l.track.members[1].name = "g", "a", "b"
 	both := []int{0, 1}
 	l.begin(time.Second, both, both)
-	l.closeRounds(l.track) // nobody watches
+	l.closeRounds(l.track, l.watching()) // nobody watches
 	w, other := l.Watch(), l.Watch()
 	l.Unwatch(other)
 	n := l.begin(time.Second, both, both)
@@ -41,7 +41,7 @@ func TestWatch(t *testing.T) {
 	l.begin(time.Second-3*time.Millisecond, both, nil)
 	l.begin(time.Second-4*time.Millisecond, []int{1}, nil)
 	l.begin(time.Second-15*time.Millisecond, both, both)
-	l.closeRounds(l.track)
+	l.closeRounds(l.track, l.watching())
 	words, all := drain(w)
 	require.Equal(t, []string{"a acked", "b acked", "b lost", "a lost", "b lost", "b lost", "a acked", "b acked"}, words)
 	require.Equal(t, "g", all[0].Group)
@@ -62,7 +62,7 @@ func TestWatchSlowReader(t *testing.T) {
 	defer l.Unwatch(w)
 	for range watchLength + 10 {
 		l.begin(time.Second, []int{0}, nil)
-		l.closeRounds(l.track)
+		l.closeRounds(l.track, l.watching())
 	}
 	require.EqualValues(t, 10, w.Lost())
 	require.Zero(t, w.Lost())
@@ -78,7 +78,7 @@ func TestWatchAllocatesNothing(t *testing.T) {
 	defer l.Unwatch(w)
 	require.Zero(t, testing.AllocsPerRun(200, func() {
 		l.begin(time.Second, all, all[:2])
-		l.closeRounds(l.track)
+		l.closeRounds(l.track, l.watching())
 	}))
 }
 
@@ -99,7 +99,7 @@ func BenchmarkCloseRounds(b *testing.B) {
 			both := []int{0, 1}
 			for b.Loop() {
 				l.begin(time.Second, both, both)
-				l.closeRounds(l.track)
+				l.closeRounds(l.track, l.watching())
 			}
 		})
 	}
