@@ -6,15 +6,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ipmpd/ipmpd/pkg/detect/probe"
 )
 
 // monotonic is CLOCK_MONOTONIC in ns, the clock of the kernel's stamps.
-func monotonic() int64 {
-	var ts unix.Timespec
-	// It cannot fail for this clock.
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return ts.Nano()
-}
+func monotonic() int64 { return probe.NowNs() }
 
 // boottime is CLOCK_BOOTTIME in ns, which goes on while the machine sleeps.
 func boottime() int64 {

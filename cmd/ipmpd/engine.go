@@ -97,7 +97,7 @@ type engine struct {
 	reloads    int // so far
 	unfinished []addr.Failure
 	afterwards []func()
-	tick       *time.Ticker
+	tick       *ticker
 	pace       atomic.Pointer[pace]
 
 	seats    atomic.Pointer[map[int]seat] // by interface index
@@ -150,7 +150,10 @@ type command struct {
 // run is the event loop.
 func (e *engine) run(ctx context.Context) error {
 	e.synced = ctx
-	e.tick = time.NewTicker(e.tickInterval())
+	var err error
+	if e.tick, err = newTicker(e.tickInterval()); err != nil {
+		return err
+	}
 	defer e.tick.Stop()
 	var changes, asks <-chan time.Time
 	for {

@@ -77,7 +77,9 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 		e.retire(at)
 	}
 	if e.tick != nil {
-		e.tick.Reset(e.tickInterval())
+		if err := e.tick.Reset(e.tickInterval()); err != nil {
+			e.log.Error("the engine keeps its old tick", "error", err)
+		}
 	}
 	return diff
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -156,7 +157,11 @@ func cpuCell(ctx context.Context, o options, l *lab.Lab, d *lab.Daemon, f *floor
 	slices.Sort(ratios)
 	fmt.Printf("  %7d  %8v  %s  %s   %.2f (%.2f .. %.2f)\n", members, interval, row(daemons), row(floors), median(ratios), ratios[0], ratios[len(ratios)-1])
 	if o.threads {
-		printThreads(threads)
+		took := time.Duration(0)
+		for _, c := range daemons {
+			took += c.took
+		}
+		printThreads(threads, took)
 	}
 	return nil
 }
@@ -202,20 +207,23 @@ func processTime(pid int) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// threadTimes of a process by thread, of the kernel's ticks: good for shares only.
+// threadTimes of a process, by thread; none where the kernel does not tell (CONFIG_SCHED_DEBUG).
 func threadTimes(pid int) map[string]time.Duration {
 	times := map[string]time.Duration{}
 	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, e := range list {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/stat", pid, e.Name()))
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/sched", pid, e.Name()))
 		if err != nil {
 			continue // it has ended
 		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		fields := strings.Fields(rest)
-		user, _ := strconv.Atoi(fields[11])
-		system, _ := strconv.Atoi(fields[12])
-		times[e.Name()+" of policy "+fields[38]] = time.Duration(user+system) * 10 * time.Millisecond
+		values := map[string]string{}
+		for line := range strings.Lines(string(text)) {
+			if key, value, ok := strings.Cut(line, ":"); ok {
+				values[strings.TrimSpace(key)] = strings.TrimSpace(value)
+			}
+		}
+		ms, _ := strconv.ParseFloat(values["se.sum_exec_runtime"], 64)
+		times[e.Name()+", policy "+values["policy"]] = time.Duration(ms * float64(time.Millisecond))
 	}
 	return times
 }
@@ -230,10 +238,10 @@ func addDifference(sum, before, after map[string]time.Duration) map[string]time.
 	return sum
 }
 
-func printThreads(times map[string]time.Duration) {
-	for k, v := range times {
-		if v > 0 {
-			fmt.Printf("           thread %s: %v\n", k, v)
+func printThreads(times map[string]time.Duration, took time.Duration) {
+	for _, k := range slices.SortedFunc(maps.Keys(times), func(a, b string) int { return int(times[b] - times[a]) }) {
+		if share := 100 * float64(times[k]) / float64(took); share >= 0.01 {
+			fmt.Printf("           thread %s: %.2f %% of a core\n", k, share)
 		}
 	}
 }
