@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -354,6 +355,7 @@ func TestStalePin(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, s.nl.LinkSetUp(l))
 			}
+			s.carriers(t, "again", "m0")
 			require.Equal(t, attrs.Index, l.Attrs().Index)
 			a, err = o.Attach(l.Attrs().Index, mode)
 			require.NoError(t, err)

@@ -207,27 +207,25 @@ static __always_inline int egress_family(struct __sk_buff *skb)
 
 static __always_inline int egress(struct __sk_buff *skb)
 {
-	__u32 ifindex = skb->ifindex, number, key;
+	__u32 link, number, key;
 	struct ipmp_track *track;
 	int family = egress_family(skb);
-	__u32 *link;
 
 	if (family < 0)
 		return TC_ACT_UNSPEC;
-	link = bpf_map_lookup_elem(&links, &ifindex);
-	if (!link) {
+	if (!find_link(skb->ifindex, &link)) {
 		count(IPMP_R_NOT_MEMBER);
 		return TC_ACT_UNSPEC;
 	}
-	key = (*link >> LINK_GROUP_SHIFT & LINK_GROUP_MASK) * IPMP_FAMILIES + family;
+	key = (link >> LINK_GROUP_SHIFT & LINK_GROUP_MASK) * IPMP_FAMILIES + family;
 	track = bpf_map_lookup_elem(&tracks, &key);
 	if (!track) {
 		count(IPMP_R_LOOKUP);
 		return TC_ACT_UNSPEC;
 	}
-	if (track->word >> (*link >> LINK_BIT_SHIFT & 31) & 1)
+	if (track->word >> (link >> LINK_BIT_SHIFT & 31) & 1)
 		return TC_ACT_UNSPEC;
-	number = *link & LINK_MEMBER_MASK;
+	number = link & LINK_MEMBER_MASK;
 	return egress_switch(skb, number, family, track);
 }
 

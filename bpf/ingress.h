@@ -245,6 +245,37 @@ static __always_inline enum ingress_result ingress_arp(struct cursor *c, struct 
 	return INGRESS_PASS;
 }
 
+/* What map "links" has for an interface; false: it is no member. */
+static __always_inline bool find_link(__u32 ifindex, __u32 *value)
+{
+	__u32 key = ifindex & IPMP_NEAR_MASK;
+	__u64 *near = bpf_map_lookup_elem(&near_links, &key);
+	__u64 place = near ? *near : 0;
+	__u32 *link;
+
+	if (place >> 32 == ifindex) {
+		*value = (__u32)place;
+		return true;
+	}
+	link = bpf_map_lookup_elem(&links, &ifindex);
+	if (!link)
+		return false;
+	*value = *link;
+	return true;
+}
+
+/* Counts a packet that is not our reply. The clock is read once a jiffy: it tells no more. */
+static __always_inline void count_other(struct ipmp_traffic *t)
+{
+	__u32 jiffies = (__u32)bpf_jiffies64();
+
+	t->other++;
+	if (t->other_jiffies == jiffies && t->other_ns)
+		return;
+	t->other_jiffies = jiffies;
+	t->other_ns = bpf_ktime_get_coarse_ns();
+}
+
 /* Notes that this CPU has looked at what came in, up to the newest round begun. */
 static __always_inline void note_seen(struct ipmp_traffic *t, __u32 group, __be16 proto)
 {
@@ -266,22 +297,21 @@ static __always_inline void note_seen(struct ipmp_traffic *t, __u32 group, __be1
 static __always_inline enum ingress_result ingress(void *data, void *end, __u32 ifindex,
 						   bool tagged)
 {
-	__u32 *link = bpf_map_lookup_elem(&links, &ifindex);
 	enum ingress_result result = INGRESS_PASS;
 	struct ipmp_traffic *t;
 	struct cursor c = {.pos = data, .end = end};
 	struct reply reply = {};
 	struct ethhdr *eth;
-	__u32 number, group;
+	__u32 link, number, group;
 	__be16 proto = 0;
 
-	if (!link) {
+	if (!find_link(ifindex, &link)) {
 		count(IPMP_R_NOT_MEMBER);
 		return INGRESS_PASS;
 	}
-	number = *link & LINK_MEMBER_MASK;
+	number = link & LINK_MEMBER_MASK;
 	reply.number = number;
-	group = *link >> LINK_GROUP_SHIFT & LINK_GROUP_MASK;
+	group = link >> LINK_GROUP_SHIFT & LINK_GROUP_MASK;
 	eth = parse_ethernet(&c, &proto);
 	if (!eth) {
 		count(IPMP_R_SHORT);
@@ -302,11 +332,8 @@ static __always_inline enum ingress_result ingress(void *data, void *end, __u32 
 		result = ingress_ipv6(&c, eth, &reply);
 	else if (proto == bpf_htons(ETH_P_ARP))
 		result = ingress_arp(&c, eth, &reply);
-	if (result != INGRESS_OURS) {
-		t->other++;
-		/* The coarse clock costs a quarter of the exact one. */
-		t->other_ns = bpf_ktime_get_coarse_ns();
-	}
+	if (result != INGRESS_OURS)
+		count_other(t);
 	return result;
 }
 

@@ -16,7 +16,7 @@
 
 /* Raise it with every change of a map's layout: pins of another layout are not adopted. */
 enum ipmp_layout {
-	IPMP_LAYOUT = 3,
+	IPMP_LAYOUT = 4,
 };
 
 enum ipmp_limit {
@@ -35,6 +35,8 @@ enum ipmp_limit {
 	IPMP_FEEDS = 2048, /* multicast groups, each counted for each group of ours that hears it */
 	IPMP_MAC = 6,
 	IPMP_CPUS = 256,
+	IPMP_NEAR = 1024, /* a power of two */
+	IPMP_NEAR_MASK = 1023,
 };
 
 enum ipmp_family {
@@ -228,8 +230,10 @@ struct ipmp_traffic {
 	__u64 other;		   /* packets that are not our replies */
 	__u64 redirected;	   /* packets that the egress switch took off this member */
 	__u32 seen[IPMP_FAMILIES]; /* newest round begun when any packet last came in on this CPU */
+	__u32 other_jiffies;	   /* when other_ns was read */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct ipmp_traffic) == 48, "ipmp_traffic");
+_Static_assert(sizeof(struct ipmp_traffic) == 56, "ipmp_traffic");
 
 /* Map "events" (ring buffer) */
 enum ipmp_event_kind {

@@ -37,6 +37,9 @@ func (o *Objects) SetMember(number int, m Member) error {
 		if err := o.maps["links"].Put(m.Ifindex, value); err != nil {
 			return fmt.Errorf("set link %d: %w", m.Ifindex, err)
 		}
+		if err := o.setNear(m.Ifindex, value); err != nil {
+			return err
+		}
 	}
 	if old.Ifindex != 0 && old.Ifindex != m.Ifindex {
 		return o.forgetLink(old.Ifindex, number)
@@ -52,10 +55,44 @@ func (o *Objects) forgetLink(ifindex uint32, number int) error {
 		return nil
 	}
 	if err == nil {
+		// Nearest first: what is gone there is looked for in links.
+		err = o.forgetNear(ifindex)
+	}
+	if err == nil {
 		err = o.maps["links"].Delete(ifindex)
 	}
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("delete link %d: %w", ifindex, err)
+	}
+	return nil
+}
+
+// setNear puts a link where it is found quickest, unless another one has the place: then "links" alone
+// has it.
+func (o *Objects) setNear(ifindex, value uint32) error {
+	place, at := uint64(0), ifindex&NearMask
+	if err := o.maps["near_links"].Lookup(at, &place); err != nil {
+		return fmt.Errorf("look up place of link %d: %w", ifindex, err)
+	}
+	if has := uint32(place >> 32); has != 0 && has != ifindex {
+		return nil
+	}
+	if err := o.maps["near_links"].Put(at, uint64(ifindex)<<32|uint64(value)); err != nil {
+		return fmt.Errorf("set place of link %d: %w", ifindex, err)
+	}
+	return nil
+}
+
+func (o *Objects) forgetNear(ifindex uint32) error {
+	place, at := uint64(0), ifindex&NearMask
+	if err := o.maps["near_links"].Lookup(at, &place); err != nil {
+		return fmt.Errorf("look up place of link %d: %w", ifindex, err)
+	}
+	if uint32(place>>32) != ifindex {
+		return nil
+	}
+	if err := o.maps["near_links"].Put(at, uint64(0)); err != nil {
+		return fmt.Errorf("clear place of link %d: %w", ifindex, err)
 	}
 	return nil
 }

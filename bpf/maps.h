@@ -15,6 +15,18 @@ struct {
 	__type(value, __u32);
 } links SEC(".maps");
 
+/*
+ * The same for most interfaces, by ifindex & IPMP_NEAR_MASK, without the hash, which costs a packet
+ * as much as everything else here: ifindex << 32 | value of "links". Whoever shares his place with
+ * another one is in "links" alone. Go writes.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, IPMP_NEAR);
+	__type(key, __u32);
+	__type(value, __u64);
+} near_links SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, IPMP_MEMBERS);

@@ -64,16 +64,21 @@ func (s *space) veth(t testing.TB, name string) netlink.Link {
 		require.NoError(t, err)
 		require.NoError(t, s.nl.LinkSetUp(l))
 	}
-	// Until the kernel has heard of the carrier, from a work queue, it drops what is sent.
+	s.carriers(t, name+"p", name)
+	l, err := s.nl.LinkByName(name)
+	require.NoError(t, err)
+	return l
+}
+
+// carriers waits for them: until the kernel has heard of one, from a work queue, it drops what is sent.
+func (s *space) carriers(t testing.TB, names ...string) {
+	t.Helper()
 	require.Eventually(t, func() bool {
-		for _, n := range []string{name + "p", name} {
+		for _, n := range names {
 			if l, err := s.nl.LinkByName(n); err != nil || l.Attrs().OperState != netlink.OperUp {
 				return false
 			}
 		}
 		return true
 	}, 10*time.Second, time.Millisecond)
-	l, err := s.nl.LinkByName(name)
-	require.NoError(t, err)
-	return l
 }

@@ -23,6 +23,7 @@ const (
 	tickMapInstances          = "instances"
 	tickMapLinks              = "links"
 	tickMapMembers            = "members"
+	tickMapNearLinks          = "near_links"
 	tickMapOwners             = "owners"
 	tickMapSurvivors          = "survivors"
 	tickMapTracks             = "tracks"
@@ -106,6 +107,7 @@ type tickMapSpecs struct {
 	Instances *ebpf.MapSpec `ebpf:"instances"`
 	Links     *ebpf.MapSpec `ebpf:"links"`
 	Members   *ebpf.MapSpec `ebpf:"members"`
+	NearLinks *ebpf.MapSpec `ebpf:"near_links"`
 	Owners    *ebpf.MapSpec `ebpf:"owners"`
 	Survivors *ebpf.MapSpec `ebpf:"survivors"`
 	Tracks    *ebpf.MapSpec `ebpf:"tracks"`
@@ -157,6 +159,7 @@ type tickMaps struct {
 	Instances *ebpf.Map `ebpf:"instances"`
 	Links     *ebpf.Map `ebpf:"links"`
 	Members   *ebpf.Map `ebpf:"members"`
+	NearLinks *ebpf.Map `ebpf:"near_links"`
 	Owners    *ebpf.Map `ebpf:"owners"`
 	Survivors *ebpf.Map `ebpf:"survivors"`
 	Tracks    *ebpf.Map `ebpf:"tracks"`
@@ -172,6 +175,7 @@ func (m *tickMaps) Close() error {
 		m.Instances,
 		m.Links,
 		m.Members,
+		m.NearLinks,
 		m.Owners,
 		m.Survivors,
 		m.Tracks,

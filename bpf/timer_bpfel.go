@@ -110,7 +110,7 @@ const (
 type timerIpmpLayout uint32
 
 const (
-	timerIpmpLayoutIPMP_LAYOUT timerIpmpLayout = 3
+	timerIpmpLayoutIPMP_LAYOUT timerIpmpLayout = 4
 )
 
 type timerIpmpLimit uint32
@@ -131,6 +131,8 @@ const (
 	timerIpmpLimitIPMP_FEEDS         timerIpmpLimit = 2048
 	timerIpmpLimitIPMP_MAC           timerIpmpLimit = 6
 	timerIpmpLimitIPMP_CPUS          timerIpmpLimit = 256
+	timerIpmpLimitIPMP_NEAR          timerIpmpLimit = 1024
+	timerIpmpLimitIPMP_NEAR_MASK     timerIpmpLimit = 1023
 )
 
 type timerIpmpMember struct {
@@ -275,13 +277,15 @@ type timerIpmpTrack struct {
 }
 
 type timerIpmpTraffic struct {
-	_          structs.HostLayout
-	ReplyNs    uint64
-	Replies    uint64
-	OtherNs    uint64
-	Other      uint64
-	Redirected uint64
-	Seen       [2]uint32
+	_            structs.HostLayout
+	ReplyNs      uint64
+	Replies      uint64
+	OtherNs      uint64
+	Other        uint64
+	Redirected   uint64
+	Seen         [2]uint32
+	OtherJiffies uint32
+	Pad          uint32
 }
 
 type timerIpmpWire struct {
@@ -301,6 +305,7 @@ const (
 	timerMapInstances          = "instances"
 	timerMapLinks              = "links"
 	timerMapMembers            = "members"
+	timerMapNearLinks          = "near_links"
 	timerMapOwners             = "owners"
 	timerMapSurvivors          = "survivors"
 	timerMapTimers             = "timers"
@@ -385,6 +390,7 @@ type timerMapSpecs struct {
 	Instances *ebpf.MapSpec `ebpf:"instances"`
 	Links     *ebpf.MapSpec `ebpf:"links"`
 	Members   *ebpf.MapSpec `ebpf:"members"`
+	NearLinks *ebpf.MapSpec `ebpf:"near_links"`
 	Owners    *ebpf.MapSpec `ebpf:"owners"`
 	Survivors *ebpf.MapSpec `ebpf:"survivors"`
 	Timers    *ebpf.MapSpec `ebpf:"timers"`
@@ -437,6 +443,7 @@ type timerMaps struct {
 	Instances *ebpf.Map `ebpf:"instances"`
 	Links     *ebpf.Map `ebpf:"links"`
 	Members   *ebpf.Map `ebpf:"members"`
+	NearLinks *ebpf.Map `ebpf:"near_links"`
 	Owners    *ebpf.Map `ebpf:"owners"`
 	Survivors *ebpf.Map `ebpf:"survivors"`
 	Timers    *ebpf.Map `ebpf:"timers"`
@@ -453,6 +460,7 @@ func (m *timerMaps) Close() error {
 		m.Instances,
 		m.Links,
 		m.Members,
+		m.NearLinks,
 		m.Owners,
 		m.Survivors,
 		m.Timers,

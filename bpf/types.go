@@ -33,6 +33,7 @@ const (
 	Tracks       = int(timerIpmpLimitIPMP_TRACKS)
 	Window       = int(timerIpmpLimitIPMP_WINDOW)
 	WindowMask   = uint32(timerIpmpLimitIPMP_WINDOW_MASK)
+	NearMask     = uint32(timerIpmpLimitIPMP_NEAR_MASK)
 	Targets      = int(timerIpmpLimitIPMP_TARGETS)
 	Tests        = int(timerIpmpLimitIPMP_TESTS)
 	Feeds        = int(timerIpmpLimitIPMP_FEEDS)
