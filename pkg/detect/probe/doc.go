@@ -15,6 +15,7 @@
 // answers), Slot.Sent, Instance.Newest and Instance.RecentMissed; Plan.Publish writes what describes
 // tracks and instances; Limit, Flags and Word belong to the engine. All times are CLOCK_MONOTONIC ns.
 //
+// The Prober's thread runs outside Go's scheduler (outside.go); what it calls is go:nosplit.
 // A Watch hears what became of each probe, when its round is closed; it never holds the prober up.
 //
 // A Census asks everybody on a link who is there, for those who have nobody to ask.
