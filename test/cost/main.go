@@ -127,6 +127,10 @@ func use(ctx context.Context, o options, only []string) (err error) {
 		_ = server.Process.Signal(syscall.SIGTERM) // it may have ended with the context
 		_ = server.Wait()
 	}()
+	// It would put its programs back on. What is in the kernel works on.
+	if err := d.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
 	var sw hooks
 	if err := l.Host.Do(func() error { return sw.take(l) }); err != nil {
 		return err
@@ -226,8 +230,7 @@ func octets(l *lab.Lab) (uint64, error) {
 }
 
 // hooks are the places where the daemon's programs run, taken over from it: its links are detached,
-// so that the same programs can be put on and taken off here. All members are without at a time, or
-// the daemon would see one of them fail.
+// so that the same programs can be put on and taken off here.
 type hooks struct {
 	programs []program
 }
