@@ -47,7 +47,7 @@ func TestProgramSizes(t *testing.T) {
 		} else {
 			require.NoError(t, err)
 		}
-		for _, program := range []string{"ipmp_xdp", "ipmp_ingress", "ipmp_egress", "ipmp_tick"} {
+		for _, program := range []string{"ipmp_xdp", "ipmp_ingress", "ipmp_multicast", "ipmp_egress", "ipmp_tick"} {
 			key := o.name + " " + program
 			n := 0
 			for iter := cs.Programs[program].Instructions.Iterate(); iter.Next(); {

@@ -9,7 +9,7 @@ import (
 
 // The prober's thread spends its life outside Go's scheduler, as if in one long system call. It has no
 // place (P) there: nobody takes one away, nobody has to be found to give one back, and no monitor
-// thread looks after it thousands of times a second. Docs: decision 16.
+// thread looks after it thousands of times a second. Docs: decision 18.
 //
 // What that asks of everything from rounds down is: go:nosplit, as the stack cannot grow; no
 // allocation, no channel, no mutex; no pointer is written to memory that Go collects; and what is
