@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# deps.sh PURPOSE...: install what is missing for test, demo, vm, managers, lint, generate or ci. With everything
+# deps.sh PURPOSE...: install what is missing for test, demo, bench, vm, managers, lint, generate or ci. With everything
 # in place it neither needs root nor a network.
 set -euo pipefail
 
@@ -18,6 +18,19 @@ for purpose in "$@"; do
 	demo | test)
 		want ip iproute2
 		[ "$purpose" = demo ] || want nft nftables
+		;;
+	bench)
+		want ip iproute2
+		want iperf3 iperf3
+		before=${#missing[@]}
+		want keepalived keepalived
+		want bird bird2
+		want /usr/lib/frr/bfdd frr
+		# Their packages start them at once where systemd is process 1, on this host's interfaces.
+		if [ "${#missing[@]}" -gt "$before" ] && [ -d /run/systemd/system ]; then
+			echo "deps.sh: installing ${missing[*]} would start them on this host; use a container, or install and disable them by hand" >&2
+			exit 1
+		fi
 		;;
 	vm)
 		want ip iproute2
@@ -50,7 +63,7 @@ for purpose in "$@"; do
 		exec "$0" generate lint demo test
 		;;
 	*)
-		echo "deps.sh: unknown purpose $purpose; use test, demo, vm, managers, lint, generate or ci" >&2
+		echo "deps.sh: unknown purpose $purpose; use test, demo, bench, vm, managers, lint, generate or ci" >&2
 		exit 2
 		;;
 	esac

@@ -18,6 +18,12 @@ type fatalError struct{ error }
 // Fatal ends a [Lab.Wait] at once: the condition can no longer come true.
 func Fatal(err error) error { return fatalError{err} }
 
+// IsFatal tells whether an error is of [Fatal].
+func IsFatal(err error) bool {
+	var fatal fatalError
+	return errors.As(err, &fatal)
+}
+
 // Wait asks until ok is true. An error of the condition is what it still waits for, unless it is
 // [Fatal]. When the limit passes, the error carries the lab's state.
 func (l *Lab) Wait(what string, limit time.Duration, ok func() (bool, error)) error {
@@ -27,8 +33,7 @@ func (l *Lab) Wait(what string, limit time.Duration, ok func() (bool, error)) er
 		if done && err == nil {
 			return nil
 		}
-		var fatal fatalError
-		if errors.As(err, &fatal) || time.Now().After(deadline) {
+		if IsFatal(err) || time.Now().After(deadline) {
 			if err == nil {
 				err = errors.New("not yet true")
 			}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"time"
+
+	"github.com/ipmpd/ipmpd/test/lab"
+	"github.com/ipmpd/ipmpd/test/lab/faults"
+	"github.com/ipmpd/ipmpd/test/lab/flow"
+	"github.com/ipmpd/ipmpd/tools/failbench/result"
+)
+
+// window that is judged after a failure event, at least.
+const window = 150 * time.Millisecond
+
+// event makes a failure happen and tells when, CLOCK_MONOTONIC ns.
+type event func() (at int64, err error)
+
+// fail makes the event happen and judges what becomes of the traffic.
+func (a *arena) fail(event event) (result.Sample, error) {
+	s := a.sample()
+	if err := a.arm(); err != nil {
+		return s, err
+	}
+	at, err := event()
+	if err != nil {
+		return s, err
+	}
+	back := a.wait("the traffic to come back", a.patience, func() (bool, error) { return a.steady(at), nil })
+	if a.ctx.Err() != nil {
+		return s, a.ctx.Err()
+	}
+	if back != nil {
+		s.Unrecovered, s.Patience = true, int64(a.patience)
+	}
+	return s, a.judge(&s, at, max(at+int64(window), faults.Now()))
+}
+
+func (a *arena) sample() result.Sample {
+	return result.Sample{When: time.Now().UTC().Format(time.RFC3339)}
+}
+
+// steady traffic both ways. What arrives a millisecond after a cut has not come over what was cut.
+func (a *arena) steady(at int64) bool {
+	const packets = 400 // 40 ms
+	since := at + int64(time.Millisecond)
+	return a.inbound.ArrivedSince(since) > packets && a.outbound.ArrivedSince(since) > packets
+}
+
+// judge the window of an event.
+func (a *arena) judge(s *result.Sample, at, end int64) error {
+	// What had arrived by the end has to be logged first.
+	if err := a.wait("the end of the window", bound, func() (bool, error) { return faults.Now() > end+int64(15*time.Millisecond), nil }); err != nil {
+		return err
+	}
+	s.Inbound, s.Outbound = flowOf(a.inbound, at, end), flowOf(a.outbound, at, end)
+	s.Reference = flowOf(a.reference, at, end)
+	if err := a.wire(s, at); err != nil {
+		return err
+	}
+	if t, ok := a.contender.(teller); ok {
+		told, err := t.Tell(at)
+		if err != nil {
+			return err
+		}
+		s.Events = append(s.Events, told...)
+	}
+	return nil
+}
+
+func flowOf(f *flow.Flow, at, end int64) *result.Flow {
+	g := f.Gap(at, end)
+	r := &result.Flow{Gap: int64(g.Longest), Open: g.Open, Sent: g.Sent, Lost: g.Lost, Duplicates: g.Duplicates,
+		SenderGap: int64(g.SenderGap), Interval: int64(f.Interval)}
+	if g.End != 0 {
+		r.Start, r.End = g.Start-at, g.End-at
+	}
+	return r
+}
+
+// others are the members that the traffic is not on.
+func (a *arena) others() (list []*lab.Member) {
+	for _, m := range a.Members {
+		if m != a.active {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// arm the other members' counters: what they count from now on is the failover's.
+func (a *arena) arm() error {
+	for _, m := range a.others() {
+		if err := m.Port.Reset(faults.From, faults.Announced, faults.IP(faults.Data)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wire is what the switch saw since arm: which other members spoke for the data address, and when first.
+func (a *arena) wire(s *result.Sample, at int64) error {
+	first := map[string]int64{}
+	for _, m := range a.others() {
+		moved := false
+		for name, slot := range map[string]faults.Slot{"outbound on another member": faults.IP(faults.Data), "announcement": faults.Announced} {
+			c, err := m.Port.Count(faults.From, slot)
+			if err != nil {
+				return err
+			}
+			if c.Packets == 0 {
+				continue
+			}
+			moved = true
+			if old, ok := first[name]; !ok || c.First-at < old {
+				first[name] = c.First - at
+			}
+		}
+		if moved {
+			s.Moves++
+		}
+	}
+	if f := s.Inbound; f != nil && f.Lost > 0 && !f.Open {
+		first["inbound again"] = f.End
+	}
+	if f := s.Outbound; f != nil && f.Lost > 0 && !f.Open {
+		first["outbound again"] = f.End
+	}
+	for _, name := range []string{"outbound on another member", "announcement", "outbound again", "inbound again"} {
+		if after, ok := first[name]; ok {
+			s.Events = append(s.Events, result.Event{Name: name, After: after})
+		}
+	}
+	return nil
+}
+
+// revert repairs with fix and waits until all is as before.
+func (a *arena) revert(fix func() error) (*result.Reversion, error) {
+	from := faults.Now()
+	if err := fix(); err != nil {
+		return nil, err
+	}
+	if err := a.home(); err != nil {
+		return nil, err
+	}
+	to := faults.Now()
+	in, out := a.inbound.Gap(from, to), a.outbound.Gap(from, to)
+	return &result.Reversion{Nanos: to - from, LostInbound: in.Lost, LostOutbound: out.Lost}, nil
+}

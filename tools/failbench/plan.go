@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// counts of failures for each cell.
+type counts struct {
+	headline, other, blind int
+}
+
+// plan says what is measured and how often.
+type plan struct {
+	counts
+	// turn is how many failures a contender has before the next one's turn.
+	turn int
+	// only are patterns of cells, CONTENDER.SCENARIO; nil: all.
+	only *regexp.Regexp
+}
+
+// full is the whole benchmark, quick what takes ten minutes.
+var (
+	full  = plan{counts: counts{headline: 100, other: 30, blind: 3}, turn: 15}
+	quick = plan{counts: counts{headline: 10, other: 3, blind: 1}, turn: 10}
+)
+
+// cellPlan is one cell that is wanted.
+type cellPlan struct {
+	entrant entrant
+	scene   scene
+	want    int
+}
+
+func (c cellPlan) name() string { return c.entrant.Name + "." + c.scene.Name }
+
+// cells of a plan, those of one contender together.
+func (p plan) cells(entrants []entrant, scenes []scene) (list []cellPlan, err error) {
+	for _, e := range entrants {
+		for _, s := range scenes {
+			if !s.Basic && !e.Full {
+				continue
+			}
+			c := cellPlan{entrant: e, scene: s, want: p.want(e, s)}
+			if p.only == nil || p.only.MatchString(c.name()) {
+				list = append(list, c)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("ONLY=%s names no cell; `failbench -list` names all", p.only)
+	}
+	return list, nil
+}
+
+// want is the number of samples of a cell.
+func (p plan) want(e entrant, s scene) int {
+	switch {
+	case e.Blind && s.Silent:
+		return p.blind
+	case e.Headline && s.Basic:
+		return p.headline
+	}
+	return p.other
+}
+
+// rounds that the plan takes: in each, every contender has a turn.
+func (p plan) rounds(cells []cellPlan) int {
+	most := 0
+	for _, c := range cells {
+		most = max(most, c.want)
+	}
+	return (most + p.turn - 1) / p.turn
+}
+
+// until is how many samples a cell has when a round (0, 1, …) is over.
+func (p plan) until(want, round int) int { return min(want, (round+1)*p.turn) }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPlan(t *testing.T) {
+	cells, err := full.cells(entrants("bin/ipmpd"), scenes())
+	require.NoError(t, err)
+	seen := map[string]int{}
+	for _, c := range cells {
+		require.Zero(t, seen[c.name()], "%s comes twice", c.name())
+		require.Equal(t, c.name(), strings.Map(func(r rune) rune {
+			if r == '/' || r > '~' || r <= ' ' {
+				return -1
+			}
+			return r
+		}, c.name()), "a file's name")
+		seen[c.name()] = c.want
+	}
+	for name, want := range map[string]int{
+		"ipmpd-tcx-icmp-100us.silent": 100, "ipmpd-xdp-arp-25ms.carrier": 30, "ipmpd-link.carrier": 30,
+		"ipmpd-link.silent": 3, "ipmpd-tcx-icmp-1ms.silent-rx": 30, "ipmpd-xdp-icmp-1ms.silent-rx": 0,
+	} {
+		require.Equal(t, want, seen[name], name)
+	}
+	_, err = plan{only: regexp.MustCompile("^nothing$")}.cells(entrants("x"), scenes())
+	require.ErrorContains(t, err, "names no cell")
+}
+
+func TestTurns(t *testing.T) {
+	p := plan{counts: counts{headline: 100, other: 30, blind: 3}, turn: 15}
+	require.Equal(t, 7, p.rounds([]cellPlan{{want: 100}, {want: 30}}))
+	require.Equal(t, []int{15, 30, 30}, []int{p.until(30, 0), p.until(30, 1), p.until(30, 6)})
+	require.Equal(t, 3, p.until(3, 0))
+
+	a, b := entrant{Name: "a"}, entrant{Name: "b"}
+	wide := scene{Name: "wide", Stage: stage{members: 3}}
+	groups := turns([]cellPlan{{a, scene{Name: "x"}, 1}, {a, scene{Name: "y"}, 1}, {a, wide, 1}, {b, scene{Name: "x"}, 1}})
+	require.Len(t, groups, 3, "one arena for each contender and stage")
+	require.Len(t, groups[0], 2)
+}
+
+func TestOptions(t *testing.T) {
+	env := map[string]string{"QUICK": "1", "ONLY": "silent", "STRICT": "0"}
+	o, err := parse([]string{"-n", "7"}, func(name string) string { return env[name] })
+	require.NoError(t, err)
+	require.True(t, o.quick)
+	require.False(t, o.strict)
+	p, err := planOf(o)
+	require.NoError(t, err)
+	require.Equal(t, counts{headline: 7, other: 7, blind: 1}, p.counts)
+	require.True(t, p.only.MatchString("x.silent"))
+	_, err = planOf(options{only: "("})
+	require.ErrorContains(t, err, "ONLY=(")
+	_, err = parse([]string{"more"}, func(string) string { return "" })
+	require.Error(t, err)
+}
