@@ -24,6 +24,7 @@ type Status struct {
 type GroupStatus struct {
 	Name       string            `json:"name"`
 	State      string            `json:"state"`
+	Achievable int64             `json:"achievable_detection_time_ns"`
 	Interfaces []InterfaceStatus `json:"interfaces"`
 	Addresses  []AddressStatus   `json:"addresses"`
 }

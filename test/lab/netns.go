@@ -117,6 +117,14 @@ func (n *Netns) Do(fn func() error) error {
 	return <-done
 }
 
+// Enter moves the calling thread for good. It must be locked to its goroutine, and die with it.
+func (n *Netns) Enter() error {
+	if err := netns.Set(n.fd); err != nil {
+		return fmt.Errorf("enter %s: %w", n.Name, err)
+	}
+	return nil
+}
+
 // Sysctl writes below /proc/sys/net, for example Sysctl("ipv4/ip_forward", "1").
 func (n *Netns) Sysctl(key, value string) error {
 	return n.Do(func() error {

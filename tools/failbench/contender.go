@@ -49,6 +49,8 @@ type entrant struct {
 	Headline bool
 	// Blind: it looks at the carrier only, so that a silent cut is not found.
 	Blind bool
+	// Watched: it is watched for long, that it moves nothing without a cause.
+	Watched bool
 	// Full: it takes part in all scenarios, not in the first three only.
 	Full bool
 	// Subject is what is measured, or why it cannot be here.

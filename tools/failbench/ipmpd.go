@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
@@ -44,6 +45,7 @@ func ipmpds(binary string) []entrant {
 					Settings: fmt.Sprintf("attach %s, probe %s, rounds of %s, %d misses", attach, probe, ascii(round), d.misses),
 					Headline: first && round <= time.Millisecond,
 					Full:     first && (round == 100*time.Microsecond || round == time.Millisecond),
+					Watched:  first && round == 100*time.Microsecond,
 					Subject:  subject, New: d.new,
 				})
 			}
@@ -135,6 +137,34 @@ func (d *ipmpd) Teardown() error {
 	}
 	return d.daemon.Stop()
 }
+
+// Reported is the detection time that loss, round trip and this host allow now.
+func (d *ipmpd) Reported() (int64, error) {
+	s, err := d.daemon.Status()
+	if err != nil || len(s.Groups) == 0 {
+		return 0, err
+	}
+	return s.Groups[0].Achievable, nil
+}
+
+func (d *ipmpd) command(args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	_, err := d.daemon.Run(ctx, args...)
+	return err
+}
+
+// Offline and Online are the operator's commands.
+func (d *ipmpd) Offline(member string) error { return d.command("offline", member) }
+
+// Online see Offline.
+func (d *ipmpd) Online(member string) error { return d.command("online", member) }
+
+// Kill as a crash does.
+func (d *ipmpd) Kill() error { return d.daemon.Kill() }
+
+// Restart after Kill.
+func (d *ipmpd) Restart() error { return d.daemon.Start() }
 
 // Tell the newest failover's timeline, whose zero is the last good reply of the member that failed.
 func (d *ipmpd) Tell(int64) ([]result.Event, error) {

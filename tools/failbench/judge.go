@@ -99,6 +99,19 @@ func (a *arena) arm() error {
 	return nil
 }
 
+// moved tells whether another member has spoken for the data address since arm.
+func (a *arena) moved() (bool, error) {
+	for _, m := range a.others() {
+		for _, slot := range []faults.Slot{faults.IP(faults.Data), faults.Announced} {
+			c, err := m.Port.Count(faults.From, slot)
+			if err != nil || c.Packets > 0 {
+				return true, err
+			}
+		}
+	}
+	return false, nil
+}
+
 // wire is what the switch saw since arm: which other members spoke for the data address, and when first.
 func (a *arena) wire(s *result.Sample, at int64) error {
 	first := map[string]int64{}

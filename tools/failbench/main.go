@@ -63,6 +63,7 @@ func defaulted(s, value string) string {
 
 func main() {
 	flow.Child()
+	burn()
 	o, err := parse(os.Args[1:], os.Getenv)
 	if errors.Is(err, flag.ErrHelp) {
 		return

@@ -10,6 +10,7 @@ import (
 // counts of failures for each cell.
 type counts struct {
 	headline, other, blind int
+	minutes, fullMinutes   int // of quiet and of load; the second for those that are entrant.Full and fastest
 }
 
 // plan says what is measured and how often.
@@ -23,7 +24,7 @@ type plan struct {
 
 // full is the whole benchmark, quick what takes ten minutes.
 var (
-	full  = plan{counts: counts{headline: 100, other: 30, blind: 3}, turn: 15}
+	full  = plan{counts: counts{headline: 100, other: 30, blind: 3, minutes: 2, fullMinutes: 10}, turn: 15}
 	quick = plan{counts: counts{headline: 10, other: 3, blind: 1}, turn: 10}
 )
 
@@ -40,11 +41,11 @@ func (c cellPlan) name() string { return c.entrant.Name + "." + c.scene.Name }
 func (p plan) cells(entrants []entrant, scenes []scene) (list []cellPlan, err error) {
 	for _, e := range entrants {
 		for _, s := range scenes {
-			if !s.Basic && !e.Full {
+			if !plays(e, s) {
 				continue
 			}
 			c := cellPlan{entrant: e, scene: s, want: p.want(e, s)}
-			if p.only == nil || p.only.MatchString(c.name()) {
+			if c.want > 0 && (p.only == nil || p.only.MatchString(c.name())) {
 				list = append(list, c)
 			}
 		}
@@ -55,9 +56,24 @@ func (p plan) cells(entrants []entrant, scenes []scene) (list []cellPlan, err er
 	return list, nil
 }
 
+// plays tells whether a contender takes part in a scenario.
+func plays(e entrant, s scene) bool {
+	switch {
+	case s.Minutes:
+		return e.Watched || e.Family != "ipmpd"
+	case s.Basic:
+		return true
+	}
+	return e.Full
+}
+
 // want is the number of samples of a cell.
 func (p plan) want(e entrant, s scene) int {
 	switch {
+	case s.Minutes && e.Watched:
+		return p.fullMinutes
+	case s.Minutes:
+		return p.minutes
 	case e.Blind && s.Silent:
 		return p.blind
 	case e.Headline && s.Basic:

@@ -27,6 +27,7 @@ func TestPlan(t *testing.T) {
 	for name, want := range map[string]int{
 		"ipmpd-tcx-icmp-100us.silent": 100, "ipmpd-xdp-arp-25ms.carrier": 30, "ipmpd-link.carrier": 30,
 		"ipmpd-link.silent": 3, "ipmpd-tcx-icmp-1ms.silent-rx": 30, "ipmpd-xdp-icmp-1ms.silent-rx": 0,
+		"ipmpd-tcx-icmp-100us.idle": 10, "ipmpd-tcx-icmp-1ms.idle": 0, "ipmpd-tcx-icmp-1ms.second": 30,
 	} {
 		require.Equal(t, want, seen[name], name)
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ipmpd/ipmpd/test/lab"
-	"github.com/ipmpd/ipmpd/test/lab/faults"
 	"github.com/ipmpd/ipmpd/tools/failbench/result"
 )
 
@@ -32,83 +30,55 @@ type scene struct {
 	Silent bool
 	// Basic: every contender plays it; the others are for those that are entrant.Full.
 	Basic bool
-	Stage stage
-	New   func() scenario
+	// Stays: the right answer is that nothing moves.
+	Stays bool
+	// Minutes: a sample takes one.
+	Minutes bool
+	Stage   stage
+	New     func() scenario
 }
 
 // scenes are all scenarios, in the order of the report.
 func scenes() []scene {
-	const fails = "the traffic goes on over another member"
-	return []scene{
+	const fails, stays = "the traffic goes on over another member", "nothing moves"
+	list := []scene{
 		{Name: "carrier", Title: "carrier cut", Right: fails, Basic: true, New: cutting(carrier)},
 		{Name: "silent", Title: "silent cut both ways", Right: fails, Basic: true, Silent: true, New: cutting(silent)},
 		{Name: "silent-tx", Title: "silent cut, transmit only", Right: fails, Basic: true, Silent: true, New: cutting(silentTx)},
 		{Name: "silent-rx", Title: "silent cut, receive only", Right: fails, Silent: true, New: cutting(silentRx)},
+		{Name: "second", Title: "a second carrier cut within a second", Right: fails, Stage: stage{members: 3}, New: func() scenario { return &second{} }},
+		{Name: "bulk", Title: "silent cut under bulk traffic (iperf3 both ways)", Right: fails, Silent: true, New: func() scenario { return &bulk{cut: cut{how: silent}} }},
+		{Name: "busy", Title: "silent cut with two busy loops for each processor", Right: fails, Silent: true, New: func() scenario { return &busy{cut: cut{how: silent}} }},
 	}
-}
-
-// cut is a member that fails.
-type cut struct {
-	how func(a *arena, m *lab.Member) (int64, error)
-}
-
-func cutting(how func(a *arena, m *lab.Member) (int64, error)) func() scenario {
-	return func() scenario { return &cut{how} }
-}
-
-func (c *cut) Prepare(*arena) error { return nil }
-
-func (c *cut) Strike(a *arena) (result.Sample, error) {
-	return a.fail(func() (int64, error) { return c.how(a, a.active) })
-}
-
-func (c *cut) Clear(a *arena) error { return repairAll(a) }
-
-func (c *cut) Finish(*arena) error { return nil }
-
-func repairAll(a *arena) error {
-	for _, m := range a.Members {
-		if err := m.Repair(); err != nil {
-			return err
-		}
+	for _, n := range []int{100, 1000} {
+		list = append(list, scene{Name: fmt.Sprintf("addresses-%d", n), Title: fmt.Sprintf("silent cut with %d addresses", n), Right: fails, Silent: true,
+			Stage: stage{addresses: n - 1}, New: cutting(silent)})
 	}
-	return nil
-}
-
-// carrier pulls the cable. The kernel may take its time before the port is down: the moment is that of the
-// last frame that passed.
-func carrier(_ *arena, m *lab.Member) (int64, error) {
-	asked, err := m.CutCarrier()
-	if err != nil {
-		return 0, err
+	list = append(list,
+		scene{Name: "routes-10000", Title: "silent cut with 10,000 routes", Right: fails, Silent: true, Stage: stage{routes: 10000}, New: cutting(silent)},
+		scene{Name: "switch", Title: "a switch dies: two of four members lose their carrier", Right: fails, Stage: stage{members: 4}, New: cutting(several(carrier))},
+		scene{Name: "switch-silent", Title: "a switch goes on in silence: two of four members", Right: fails, Silent: true, Stage: stage{members: 4}, New: cutting(several(silent))},
+		scene{Name: "target-dies", Title: "the target dies for half a second", Right: stays, Stays: true, New: watching(targetDies)},
+	)
+	for _, d := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond} {
+		list = append(list, scene{Name: "stall-" + d.String(), Title: fmt.Sprintf("the target stalls for %s", d), Right: stays, Stays: true,
+			Stage: stage{stall: true}, New: watching(stall(d))})
 	}
-	c, err := m.Port.Count(faults.From, faults.All)
-	return max(asked, c.Last), err
-}
-
-func silent(a *arena, m *lab.Member) (int64, error) {
-	return dropping(a, m, faults.Both(faults.Drop, faults.Any())...)
-}
-
-// silentTx loses what the host sends, silentRx what it should receive.
-func silentTx(a *arena, m *lab.Member) (int64, error) {
-	return dropping(a, m, faults.Drop(faults.From, faults.Any()))
-}
-
-func silentRx(a *arena, m *lab.Member) (int64, error) {
-	return dropping(a, m, faults.Drop(faults.To, faults.Any()))
-}
-
-// dropping sets rules and tells when the first frame was dropped.
-func dropping(a *arena, m *lab.Member, rules ...faults.Rule) (at int64, err error) {
-	if err := m.Port.Set(rules...); err != nil {
-		return 0, err
+	for _, percent := range []int{1, 10} {
+		list = append(list, scene{Name: fmt.Sprintf("loss-all-%d", percent), Title: fmt.Sprintf("%d %% random loss on all members for two seconds", percent),
+			Right: "nothing moves, and the longer time that can be held is told", Stays: true, New: watching(lossOnAll(percent))})
 	}
-	if err := a.wait("the first frame dropped", time.Second, func() (bool, error) {
-		at, err = m.Port.CutAt()
-		return at != 0, err
-	}); err != nil {
-		return 0, fmt.Errorf("the cut was not seen: %w", err)
+	for _, percent := range []int{2, 5, 10, 20, 50} {
+		list = append(list, scene{Name: fmt.Sprintf("loss-one-%d", percent), Title: fmt.Sprintf("%d %% random loss on the active member for two seconds", percent),
+			Right: "told is from which loss on the traffic moves", Stays: true, New: watching(lossOnOne(percent))})
 	}
-	return at, nil
+	return append(list,
+		scene{Name: "first-lost", Title: "silent cut, the first announcements of the failover are lost", Right: fails, Silent: true, New: func() scenario { return &firstLost{} }},
+		scene{Name: "flap", Title: "a link that flaps: five carrier cuts of 50 ms in half a second", Right: fails + ", and stays there until the link is quiet", New: func() scenario { return &flap{} }},
+		scene{Name: "planned", Title: "offline and online by the operator", Right: "no packet is lost", New: func() scenario { return &planned{} }},
+		scene{Name: "killed", Title: "the daemon is killed, the link fails, the daemon is started again 100 ms later",
+			Right: "nothing moves until it is back; then as fast as ever", Silent: true, New: func() scenario { return &killed{} }},
+		scene{Name: "idle", Title: "a quiet minute", Right: stays, Stays: true, Minutes: true, New: watching(minute)},
+		scene{Name: "loaded", Title: "a minute with two busy loops for each processor", Right: stays, Stays: true, Minutes: true, New: func() scenario { return &loadedMinute{watch: watch{minute}} }},
+	)
 }
