@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/ipmpd/ipmpd/test/lab"
 	"github.com/ipmpd/ipmpd/tools/failbench/result"
@@ -39,9 +40,10 @@ const (
 
 // entrant is a contender that may take part.
 type entrant struct {
-	Name     string // in the cells' names
-	Family   string // those of one family have one colour
-	Settings string // for the report
+	Name     string        // in the cells' names
+	Family   string        // those of one family have one colour
+	Settings string        // for the report
+	Interval time.Duration // of its rounds or hellos
 	Shape    shape
 	// Detects: it moves no traffic; what is measured is when its state goes down.
 	Detects bool

@@ -43,6 +43,7 @@ func ipmpds(binary string) []entrant {
 				list = append(list, entrant{
 					Name: fmt.Sprintf("ipmpd-%s-%s-%s", attach, probe, ascii(round)), Family: "ipmpd",
 					Settings: fmt.Sprintf("attach %s, probe %s, rounds of %s, %d misses", attach, probe, ascii(round), d.misses),
+					Interval: round,
 					Headline: first && round <= time.Millisecond,
 					Full:     first && (round == 100*time.Microsecond || round == time.Millisecond),
 					Watched:  first && round == 100*time.Microsecond,
@@ -70,8 +71,8 @@ func ipmpdSubject(binary string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s version: %w", binary, err)
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return fmt.Sprintf("%s, sha256 %.12x", first, sha256.Sum256(text)), nil
+	first, _, _ := strings.Cut(string(out), "\n")
+	return fmt.Sprintf("%s, sha256 %.6x", strings.Join(strings.Fields(first), " "), sha256.Sum256(text)), nil
 }
 
 // Setup starts the daemon. Outbound traffic leaves by the member that has the address, so that one
@@ -153,6 +154,9 @@ func (d *ipmpd) command(args ...string) error {
 	_, err := d.daemon.Run(ctx, args...)
 	return err
 }
+
+// PIDs of the daemon: one.
+func (d *ipmpd) PIDs() []int { return []int{d.daemon.PID()} }
 
 // Offline and Online are the operator's commands.
 func (d *ipmpd) Offline(member string) error { return d.command("offline", member) }

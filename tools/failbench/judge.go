@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ipmpd/ipmpd/test/lab"
@@ -64,10 +65,37 @@ func (a *arena) judge(s *result.Sample, at, end int64) error {
 		if err != nil {
 			return err
 		}
-		s.Events = append(s.Events, told...)
+		s.Events = append(s.Events, align(told, s.Events)...)
 	}
 	return nil
 }
+
+// align what a contender tells with what was seen: its clock begins elsewhere, but both know the first
+// announcement. Where one does not, nothing of it is kept.
+func align(told, seen []result.Event) []result.Event {
+	find := func(list []result.Event, name string) *result.Event {
+		if i := slices.IndexFunc(list, func(e result.Event) bool { return e.Name == name }); i >= 0 {
+			return &list[i]
+		}
+		return nil
+	}
+	a, b := find(told, toldAnnouncement), find(seen, seenAnnouncement)
+	if a == nil || b == nil {
+		return nil
+	}
+	shift := b.After - a.After
+	aligned := slices.Clone(told)
+	for i := range aligned {
+		aligned[i].After += shift
+	}
+	return aligned
+}
+
+// The event that both sides know.
+const (
+	toldAnnouncement = "first_announcement"
+	seenAnnouncement = "announcement"
+)
 
 func flowOf(f *flow.Flow, at, end int64) *result.Flow {
 	g := f.Gap(at, end)
@@ -117,7 +145,7 @@ func (a *arena) wire(s *result.Sample, at int64) error {
 	first := map[string]int64{}
 	for _, m := range a.others() {
 		moved := false
-		for name, slot := range map[string]faults.Slot{"outbound on another member": faults.IP(faults.Data), "announcement": faults.Announced} {
+		for name, slot := range map[string]faults.Slot{"outbound on another member": faults.IP(faults.Data), seenAnnouncement: faults.Announced} {
 			c, err := m.Port.Count(faults.From, slot)
 			if err != nil {
 				return err
@@ -140,7 +168,7 @@ func (a *arena) wire(s *result.Sample, at int64) error {
 	if f := s.Outbound; f != nil && f.Lost > 0 && !f.Open {
 		first["outbound again"] = f.End
 	}
-	for _, name := range []string{"outbound on another member", "announcement", "outbound again", "inbound again"} {
+	for _, name := range []string{"outbound on another member", seenAnnouncement, "outbound again", "inbound again"} {
 		if after, ok := first[name]; ok {
 			s.Events = append(s.Events, result.Event{Name: name, After: after})
 		}

@@ -150,11 +150,19 @@ func write(out string, log io.Writer) (missing int, err error) {
 	for _, err := range damaged {
 		fmt.Fprintln(log, err)
 	}
-	path := filepath.Join(out, "report.md")
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	path, plots := filepath.Join(out, "report.md"), filepath.Join(out, "plots")
+	if err := os.RemoveAll(plots); err != nil {
 		return missing, err
 	}
-	if err := os.WriteFile(path, []byte(report.Markdown(cells, damaged)), 0o644); err != nil {
+	if err := os.MkdirAll(plots, 0o755); err != nil {
+		return missing, err
+	}
+	for _, p := range report.Plots(cells) {
+		if err := os.WriteFile(filepath.Join(plots, p.Name), []byte(p.SVG), 0o644); err != nil {
+			return missing, err
+		}
+	}
+	if err := os.WriteFile(path, []byte(report.Markdown(cells, damaged, "plots")), 0o644); err != nil {
 		return missing, err
 	}
 	fmt.Fprintf(log, "%d cells, %d of them without a result: %s\n", len(cells)+len(damaged), missing, path)

@@ -10,6 +10,7 @@ import (
 // counts of failures for each cell.
 type counts struct {
 	headline, other, blind int
+	cost                   int
 	minutes, fullMinutes   int // of quiet and of load; the second for those that are entrant.Full and fastest
 }
 
@@ -24,8 +25,8 @@ type plan struct {
 
 // full is the whole benchmark, quick what takes ten minutes.
 var (
-	full  = plan{counts: counts{headline: 100, other: 30, blind: 3, minutes: 2, fullMinutes: 10}, turn: 15}
-	quick = plan{counts: counts{headline: 10, other: 3, blind: 1}, turn: 10}
+	full  = plan{counts: counts{headline: 100, other: 30, blind: 3, cost: 5, minutes: 2, fullMinutes: 10}, turn: 15}
+	quick = plan{counts: counts{headline: 10, other: 3, blind: 1, cost: 2}, turn: 10}
 )
 
 // cellPlan is one cell that is wanted.
@@ -33,18 +34,19 @@ type cellPlan struct {
 	entrant entrant
 	scene   scene
 	want    int
+	order   [2]int
 }
 
 func (c cellPlan) name() string { return c.entrant.Name + "." + c.scene.Name }
 
 // cells of a plan, those of one contender together.
 func (p plan) cells(entrants []entrant, scenes []scene) (list []cellPlan, err error) {
-	for _, e := range entrants {
-		for _, s := range scenes {
+	for i, e := range entrants {
+		for j, s := range scenes {
 			if !plays(e, s) {
 				continue
 			}
-			c := cellPlan{entrant: e, scene: s, want: p.want(e, s)}
+			c := cellPlan{entrant: e, scene: s, want: p.want(e, s), order: [2]int{j, i}}
 			if c.want > 0 && (p.only == nil || p.only.MatchString(c.name())) {
 				list = append(list, c)
 			}
@@ -74,6 +76,8 @@ func (p plan) want(e entrant, s scene) int {
 		return p.fullMinutes
 	case s.Minutes:
 		return p.minutes
+	case s.Cost:
+		return p.cost
 	case e.Blind && s.Silent:
 		return p.blind
 	case e.Headline && s.Basic:

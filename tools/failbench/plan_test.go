@@ -43,7 +43,7 @@ func TestTurns(t *testing.T) {
 
 	a, b := entrant{Name: "a"}, entrant{Name: "b"}
 	wide := scene{Name: "wide", Stage: stage{members: 3}}
-	groups := turns([]cellPlan{{a, scene{Name: "x"}, 1}, {a, scene{Name: "y"}, 1}, {a, wide, 1}, {b, scene{Name: "x"}, 1}})
+	groups := turns([]cellPlan{{entrant: a, scene: scene{Name: "x"}}, {entrant: a, scene: scene{Name: "y"}}, {entrant: a, scene: wide}, {entrant: b, scene: scene{Name: "x"}}})
 	require.Len(t, groups, 3, "one arena for each contender and stage")
 	require.Len(t, groups[0], 2)
 }
@@ -56,7 +56,7 @@ func TestOptions(t *testing.T) {
 	require.False(t, o.strict)
 	p, err := planOf(o)
 	require.NoError(t, err)
-	require.Equal(t, counts{headline: 7, other: 7, blind: 1}, p.counts)
+	require.Equal(t, counts{headline: 7, other: 7, blind: 1, cost: 2}, p.counts)
 	require.True(t, p.only.MatchString("x.silent"))
 	_, err = planOf(options{only: "("})
 	require.ErrorContains(t, err, "ONLY=(")

@@ -32,6 +32,8 @@ type scene struct {
 	Basic bool
 	// Stays: the right answer is that nothing moves.
 	Stays bool
+	// Cost: what it takes while nothing happens.
+	Cost bool
 	// Minutes: a sample takes one.
 	Minutes bool
 	Stage   stage
@@ -45,6 +47,7 @@ func scenes() []scene {
 		{Name: "carrier", Title: "carrier cut", Right: fails, Basic: true, New: cutting(carrier)},
 		{Name: "silent", Title: "silent cut both ways", Right: fails, Basic: true, Silent: true, New: cutting(silent)},
 		{Name: "silent-tx", Title: "silent cut, transmit only", Right: fails, Basic: true, Silent: true, New: cutting(silentTx)},
+		{Name: "cost", Title: "what it costs while nothing happens", Right: stays, Basic: true, Stays: true, Cost: true, New: func() scenario { return &cost{} }},
 		{Name: "silent-rx", Title: "silent cut, receive only", Right: fails, Silent: true, New: cutting(silentRx)},
 		{Name: "second", Title: "a second carrier cut within a second", Right: fails, Stage: stage{members: 3}, New: func() scenario { return &second{} }},
 		{Name: "bulk", Title: "silent cut under bulk traffic (iperf3 both ways)", Right: fails, Silent: true, New: func() scenario { return &bulk{cut: cut{how: silent}} }},

@@ -10,41 +10,116 @@ import (
 	"github.com/ipmpd/ipmpd/tools/failbench/result"
 )
 
-// Markdown report of all cells. Damaged files are named in it.
-func Markdown(cells []*result.Cell, damaged []error) string {
+// printer of lines.
+type printer func(format string, args ...any)
+
+// Markdown report of all cells, with the plots of [Plots] in folder. Damaged files are named in it.
+func Markdown(cells []*result.Cell, damaged []error, folder string) string {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line := printer(func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) })
 	line("# Failover benchmark\n")
+	line("Terms of RFC 6414. Times are microseconds, p50 / p99 / max over the failure events, by nearest rank. *Failover time* is by the")
+	line("timestamp-based method: the longest time without a packet at the receiving application, around an event that the")
+	line("kernel has stamped; *by loss* is the packet-loss-based method, packets lost times the interval (median). Inbound is from the peer to the")
+	line("host's data address, outbound the other way, 10,000 packets a second each. *Noise* is the same figure of a flow that was not")
+	line("cut, in the same windows: what this machine does by itself. *Reversion lost* are packets lost while all went back after the repair.\n")
 	for _, m := range distinct(cells, func(c *result.Cell) string { return c.Machine }) {
-		line("Machine: %s.  ", m)
+		line("Machine: %s.\n", m)
 	}
-	line("Terms of RFC 6414. Times are microseconds: p50 / p99 / max over the failure events, by nearest rank. *Failover time* is by the")
-	line("timestamp method, the longest time without a packet at the receiver; *by loss* is the packet-loss method, packets lost")
-	line("times the interval (median). *Noise* is the same for a flow that was not cut, in the same windows.\n")
+	plots := Plots(cells)
 	for _, scenario := range distinct(cells, func(c *result.Cell) string { return c.Scenario }) {
-		var rows []*result.Cell
-		for _, c := range cells {
-			if c.Scenario == scenario && len(c.Samples) > 0 {
-				rows = append(rows, c)
-			}
-		}
+		rows := ofScenario(cells, scenario)
 		if len(rows) == 0 {
 			continue
 		}
-		line("## %s\n\nRight answer: %s.\n", rows[0].Title, rows[0].Right)
-		line("| contender | n | inbound failover time | by loss | outbound failover time | by loss | noise | unrecovered | moves |")
-		line("|---|---|---|---|---|---|---|---|---|")
-		for _, c := range rows {
-			in, out := c.Sum(result.Inbound), c.Sum(result.Outbound)
-			noise := c.Sum(result.Noise)
-			line("| %s | %d | %s | %s | %s | %s | %s | %d | %d |", c.Contender, len(c.Samples), times(in), loss(in), times(out), loss(out),
-				times(noise), max(in.Unrecovered, out.Unrecovered), noise.Moves)
+		line("## %s\n\nCell `%s`. Right answer: %s.\n", rows[0].Title, scenario, rows[0].Right)
+		switch {
+		case scenario == "cost":
+			costs(line, rows)
+		case rows[0].Stays:
+			stays(line, rows)
+		default:
+			failovers(line, rows)
 		}
 		line("")
+		for _, p := range plots {
+			if p.Scenario == scenario {
+				line("![%s](%s/%s)\n", p.Title, folder, p.Name)
+			}
+		}
 	}
 	notRun(line, cells, damaged)
 	subjects(line, cells)
 	return b.String()
+}
+
+func ofScenario(cells []*result.Cell, scenario string) (rows []*result.Cell) {
+	for _, c := range cells {
+		if c.Scenario == scenario && len(c.Samples) > 0 {
+			rows = append(rows, c)
+		}
+	}
+	return rows
+}
+
+func failovers(line printer, rows []*result.Cell) {
+	line("| contender | n | inbound failover time | by loss | outbound failover time | by loss | noise | unrecovered | reversion lost |")
+	line("|---|---|---|---|---|---|---|---|---|")
+	for _, c := range rows {
+		in, out, noise := c.Sum(result.Inbound), c.Sum(result.Outbound), c.Sum(result.Noise)
+		lost := 0
+		for _, s := range c.Samples {
+			if s.Reversion != nil {
+				lost += s.Reversion.LostInbound + s.Reversion.LostOutbound
+			}
+		}
+		line("| %s | %d | %s | %s | %s | %s | %s | %d | %d |", c.Contender, len(c.Samples), times(in), loss(in), times(out), loss(out),
+			times(noise), max(in.Unrecovered, out.Unrecovered), lost)
+	}
+}
+
+// stays are scenarios in which nothing should move.
+func stays(line printer, rows []*result.Cell) {
+	line("| contender | n | of these, moved | longest inbound gap | lost of sent | longest outbound gap | lost of sent | detection time it says it holds, median |")
+	line("|---|---|---|---|---|---|---|---|")
+	for _, c := range rows {
+		in, out := c.Sum(result.Inbound), c.Sum(result.Outbound)
+		moved := 0
+		var reported []int64
+		for _, s := range c.Samples {
+			if s.Moves > 0 {
+				moved++
+			}
+			if s.Reported > 0 {
+				reported = append(reported, s.Reported)
+			}
+		}
+		says := "not said"
+		if len(reported) > 0 {
+			slices.Sort(reported)
+			says = micro(result.Quantile(reported, .5))
+		}
+		line("| %s | %d | %d | %s | %d of %d | %s | %d of %d | %s |", c.Contender, len(c.Samples), moved,
+			times(in), in.Lost, in.Sent, times(out), out.Lost, out.Sent, says)
+	}
+}
+
+func costs(line printer, rows []*result.Cell) {
+	line("Processor time of the contender's processes in percent of one processor: without what its programs do in the kernel for others' packets.\n")
+	line("| contender | n | median | max |\n|---|---|---|---|")
+	for _, c := range rows {
+		cpu := cpus(c)
+		line("| %s | %d | %.2f | %.2f |", c.Contender, len(cpu), float64(result.Quantile(cpu, .5))/1e7, float64(result.Quantile(cpu, 1))/1e7)
+	}
+}
+
+// cpus of the samples, sorted, ns a second.
+func cpus(c *result.Cell) (list []int64) {
+	for _, s := range c.Samples {
+		list = append(list, s.CPU)
+	}
+	slices.Sort(list)
+	return list
 }
 
 func times(s result.Sum) string {
@@ -73,7 +148,7 @@ func micro(ns int64) string {
 	return digits
 }
 
-func notRun(line func(string, ...any), cells []*result.Cell, damaged []error) {
+func notRun(line printer, cells []*result.Cell, damaged []error) {
 	var rows []string
 	for _, c := range cells {
 		if c.NotRun != "" {
@@ -89,7 +164,7 @@ func notRun(line func(string, ...any), cells []*result.Cell, damaged []error) {
 	}
 }
 
-func subjects(line func(string, ...any), cells []*result.Cell) {
+func subjects(line printer, cells []*result.Cell) {
 	line("## What was measured\n\n| contender | settings | subject | commit |\n|---|---|---|---|")
 	for _, name := range distinct(cells, func(c *result.Cell) string { return c.Contender }) {
 		i := slices.IndexFunc(cells, func(c *result.Cell) bool { return c.Contender == name })

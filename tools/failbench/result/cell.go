@@ -26,6 +26,12 @@ type Cell struct {
 	Settings string `json:"settings"`
 	Title    string `json:"title"`
 	Right    string `json:"right"`
+	// Order of the scenario and of the contender in the report.
+	Order [2]int `json:"order"`
+	// Stays: the right answer is that nothing moves. Interval of the contender's rounds, ns; 0 where it has none.
+	Stays    bool  `json:"stays,omitempty"`
+	Headline bool  `json:"headline,omitempty"`
+	Interval int64 `json:"interval_ns,omitempty"`
 	// Detects: the contender moves nothing; the gaps are times until its state was down.
 	Detects bool `json:"detection_only,omitempty"`
 	// Subject is what was measured: program, version, digest. A cell of another subject is measured again.
@@ -35,7 +41,7 @@ type Cell struct {
 	// NotRun is why there are no samples, or no more of them.
 	NotRun  string   `json:"not_run,omitempty"`
 	Want    int      `json:"want"`
-	Samples []Sample `json:"samples"`
+	Samples []Sample `json:"samples,omitempty"`
 }
 
 // Sample is one failure event. All times are ns; those of the window are relative to the event.
@@ -57,6 +63,8 @@ type Sample struct {
 	Reversion *Reversion `json:"reversion,omitempty"`
 	// Reported is the detection time that the contender says it can hold, in scenarios that ask.
 	Reported int64 `json:"reported_ns,omitempty"`
+	// CPU time that the contender's processes took in a second, ns, in scenarios that ask.
+	CPU int64 `json:"cpu_ns_per_s,omitempty"`
 }
 
 // Flow is what a sequence-numbered flow says of a window.
@@ -100,15 +108,37 @@ func (c *Cell) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(c, "", " ")
+	text, err := c.text()
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(dir, c.Name()+".json")
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(path+".new", text, 0o644); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
+}
+
+// text has a line for each sample, so that git's differences can be read.
+func (c *Cell) text() ([]byte, error) {
+	head := *c
+	head.Samples = nil
+	text, err := json.Marshal(head)
+	if err != nil || len(c.Samples) == 0 {
+		return append(text, '\n'), err
+	}
+	text = append(text[:len(text)-1], `,"samples":[`...)
+	for i, s := range c.Samples {
+		line, err := json.Marshal(s)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(text, '\n'), line...)
+	}
+	return append(text, "\n]}\n"...), nil
 }
 
 // Load reads a cell. A file that is not there is fs.ErrNotExist.
@@ -147,7 +177,7 @@ func (c *Cell) check(name string) error {
 	return nil
 }
 
-// LoadAll reads the cells of a directory, by name, and tells which files are damaged.
+// LoadAll reads the cells of a directory, in the report's order, and tells which files are damaged.
 func LoadAll(dir string) (cells []*Cell, damaged []error, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
@@ -165,5 +195,6 @@ func LoadAll(dir string) (cells []*Cell, damaged []error, err error) {
 		}
 		cells = append(cells, c)
 	}
+	slices.SortStableFunc(cells, func(a, b *Cell) int { return slices.Compare(a.Order[:], b.Order[:]) })
 	return cells, damaged, nil
 }
