@@ -17,7 +17,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E env PATH="$$PATH" GOCACHE=/var/
 
 # These make network namespaces, load programs and measure: one package after the other, or they
 # would take each other's processors. All others are pure or nearly so.
-SERIAL := ./bpf/... ./cmd/... ./test/... ./pkg/addr/... ./pkg/detect/probe/... ./pkg/netstate/...
+SERIAL := ./bpf/... ./cmd/... ./test/... ./tools/failbench ./pkg/addr/... ./pkg/detect/probe/... ./pkg/netstate/...
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile

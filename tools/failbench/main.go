@@ -28,6 +28,7 @@ type options struct {
 	binary, out, only    string
 	quick, strict        bool
 	list, reportOnly     bool
+	docs                 string
 	n, headline, turnLen int
 }
 
@@ -42,6 +43,7 @@ func parse(args []string, env func(string) string) (options, error) {
 	f.BoolVar(&o.strict, "strict", set("STRICT"), "exit 1 when a cell did not run (STRICT)")
 	f.BoolVar(&o.list, "list", false, "name the cells and end")
 	f.BoolVar(&o.reportOnly, "report", false, "write the report of what is there and end")
+	f.StringVar(&o.docs, "docs", "", "also write the report as this file, with the plots beside the results in -out")
 	f.IntVar(&o.n, "n", 0, "failures of an ordinary cell")
 	f.IntVar(&o.headline, "headline", 0, "failures of a headline cell")
 	f.IntVar(&o.turnLen, "turn", 0, "failures of a cell before the next contender's turn")
@@ -88,7 +90,7 @@ func planOf(o options) (plan, error) {
 		p = quick
 	}
 	if o.n > 0 {
-		p.other, p.headline, p.blind = o.n, o.n, min(o.n, p.blind)
+		p.other, p.headline, p.long, p.blind = o.n, o.n, o.n, min(o.n, p.blind)
 	}
 	if o.headline > 0 {
 		p.headline = o.headline
@@ -125,7 +127,7 @@ func benchmark(ctx context.Context, o options, log io.Writer) error {
 		r := &run{plan: p, out: o.out, machine: machine(), commit: commit(), log: log, subjects: map[string]subject{}}
 		err = r.all(ctx, cells)
 	}
-	missing, rerr := write(o.out, log)
+	missing, rerr := write(o, log)
 	if err = errors.Join(err, rerr); err != nil {
 		return err
 	}
@@ -136,7 +138,8 @@ func benchmark(ctx context.Context, o options, log io.Writer) error {
 }
 
 // write the report over all cells that are there. missing are those that did not run or are damaged.
-func write(out string, log io.Writer) (missing int, err error) {
+func write(o options, log io.Writer) (missing int, err error) {
+	out := o.out
 	cells, damaged, err := result.LoadAll(filepath.Join(out, "cells"))
 	if err != nil {
 		return 0, err
@@ -164,6 +167,15 @@ func write(out string, log io.Writer) (missing int, err error) {
 	}
 	if err := os.WriteFile(path, []byte(report.Markdown(cells, damaged, "plots")), 0o644); err != nil {
 		return missing, err
+	}
+	if o.docs != "" {
+		folder, err := filepath.Rel(filepath.Dir(o.docs), plots)
+		if err != nil {
+			return missing, err
+		}
+		if err := os.WriteFile(o.docs, []byte(report.Markdown(cells, damaged, folder)), 0o644); err != nil {
+			return missing, err
+		}
 	}
 	fmt.Fprintf(log, "%d cells, %d of them without a result: %s\n", len(cells)+len(damaged), missing, path)
 	return missing, nil

@@ -9,9 +9,9 @@ import (
 
 // counts of failures for each cell.
 type counts struct {
-	headline, other, blind int
-	cost                   int
-	minutes, fullMinutes   int // of quiet and of load; the second for those that are entrant.Full and fastest
+	headline, other, long, blind int // long: of scenarios whose samples take seconds
+	cost                         int
+	minutes, fullMinutes         int // of quiet and of load; the second for those that are entrant.Full and fastest
 }
 
 // plan says what is measured and how often.
@@ -25,8 +25,8 @@ type plan struct {
 
 // full is the whole benchmark, quick what takes ten minutes.
 var (
-	full  = plan{counts: counts{headline: 100, other: 30, blind: 3, cost: 5, minutes: 2, fullMinutes: 10}, turn: 15}
-	quick = plan{counts: counts{headline: 10, other: 3, blind: 1, cost: 2}, turn: 10}
+	full  = plan{counts: counts{headline: 100, other: 30, long: 10, blind: 3, cost: 5, minutes: 2, fullMinutes: 10}, turn: 25}
+	quick = plan{counts: counts{headline: 10, other: 3, long: 1, blind: 1, cost: 2}, turn: 10}
 )
 
 // cellPlan is one cell that is wanted.
@@ -76,6 +76,8 @@ func (p plan) want(e entrant, s scene) int {
 		return p.fullMinutes
 	case s.Minutes:
 		return p.minutes
+	case s.Long:
+		return p.long
 	case s.Cost:
 		return p.cost
 	case e.Blind && s.Silent:

@@ -56,7 +56,7 @@ func TestOptions(t *testing.T) {
 	require.False(t, o.strict)
 	p, err := planOf(o)
 	require.NoError(t, err)
-	require.Equal(t, counts{headline: 7, other: 7, blind: 1, cost: 2}, p.counts)
+	require.Equal(t, counts{headline: 7, other: 7, long: 7, blind: 1, cost: 2}, p.counts)
 	require.True(t, p.only.MatchString("x.silent"))
 	_, err = planOf(options{only: "("})
 	require.ErrorContains(t, err, "ONLY=(")

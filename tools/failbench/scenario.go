@@ -34,6 +34,8 @@ type scene struct {
 	Stays bool
 	// Cost: what it takes while nothing happens.
 	Cost bool
+	// Long: a sample takes seconds.
+	Long bool
 	// Minutes: a sample takes one.
 	Minutes bool
 	Stage   stage
@@ -64,16 +66,16 @@ func scenes() []scene {
 		scene{Name: "target-dies", Title: "the target dies for half a second", Right: stays, Stays: true, New: watching(targetDies)},
 	)
 	for _, d := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond} {
-		list = append(list, scene{Name: "stall-" + d.String(), Title: fmt.Sprintf("the target stalls for %s", d), Right: stays, Stays: true,
+		list = append(list, scene{Name: "stall-" + d.String(), Title: fmt.Sprintf("the target stalls for %s", d), Right: stays, Stays: true, Long: true,
 			Stage: stage{stall: true}, New: watching(stall(d))})
 	}
 	for _, percent := range []int{1, 10} {
 		list = append(list, scene{Name: fmt.Sprintf("loss-all-%d", percent), Title: fmt.Sprintf("%d %% random loss on all members for two seconds", percent),
-			Right: "nothing moves, and the longer time that can be held is told", Stays: true, New: watching(lossOnAll(percent))})
+			Right: "nothing moves, and the longer time that can be held is told", Stays: true, Long: true, New: watching(lossOnAll(percent))})
 	}
 	for _, percent := range []int{2, 5, 10, 20, 50} {
 		list = append(list, scene{Name: fmt.Sprintf("loss-one-%d", percent), Title: fmt.Sprintf("%d %% random loss on the active member for two seconds", percent),
-			Right: "told is from which loss on the traffic moves", Stays: true, New: watching(lossOnOne(percent))})
+			Right: "told is from which loss on the traffic moves", Stays: true, Long: true, New: watching(lossOnOne(percent))})
 	}
 	return append(list,
 		scene{Name: "first-lost", Title: "silent cut, the first announcements of the failover are lost", Right: fails, Silent: true, New: func() scenario { return &firstLost{} }},

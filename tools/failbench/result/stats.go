@@ -80,7 +80,7 @@ func (c *Cell) Sum(side Side) Sum {
 		if f.SenderGap > 1e6 {
 			s.SenderLate++
 		}
-		if c.Samples[i].Unrecovered {
+		if c.Samples[i].Unrecovered && side != Noise {
 			s.Unrecovered++
 		}
 	}
