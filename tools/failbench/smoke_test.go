@@ -40,36 +40,46 @@ func built(t *testing.T) string {
 	return binary
 }
 
-// TestInterruptAndGoOn: an interrupted run keeps what is finished and leaves no namespace; the next one adds
-// what is missing, and a cell that cannot run says why.
-func TestInterruptAndGoOn(t *testing.T) {
-	binary, out := built(t), t.TempDir()
-	path := filepath.Join(out, "cells", "ipmpd-tcx-icmp-1ms.silent.json")
-	once := func(ctx context.Context, n int) error {
-		return benchmark(ctx, options{binary: binary, out: out, only: `^ipmpd-tcx-icmp-1ms\.silent$`, n: n, turnLen: n}, &bytes.Buffer{})
+// long is for what does not fit into the ten minutes of `make test`: `make ci` runs it after that.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("LONG") == "" {
+		t.Skip("LONG=1: `make ci` runs it")
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- once(ctx, 1000) }()
-	require.Eventually(t, func() bool { _, err := os.Stat(path); return err == nil }, time.Minute, time.Millisecond)
-	cancel()
-	require.ErrorContains(t, <-ended, "interrupted")
-	spaces, err := os.ReadDir("/run/netns")
-	require.NoError(t, err)
-	for _, s := range spaces {
-		require.False(t, strings.HasPrefix(s.Name(), fmt.Sprintf("ipmplab-%d-", os.Getpid())), "%s is left", s.Name())
-	}
-	first, err := result.Load(path)
-	require.NoError(t, err)
-	require.NotEmpty(t, first.Samples)
-	require.Empty(t, first.NotRun)
+}
 
-	want := len(first.Samples) + 1
-	require.NoError(t, once(t.Context(), want))
-	c, err := result.Load(path)
-	require.NoError(t, err)
-	require.Len(t, c.Samples, want)
-	require.Equal(t, first.Samples, c.Samples[:want-1], "what was there is kept")
+// bench is a cell that is measured into a directory.
+type bench struct {
+	t           *testing.T
+	binary, out string
+}
+
+func (b *bench) measure(ctx context.Context, n int) error {
+	return benchmark(ctx, options{binary: b.binary, out: b.out, only: `^ipmpd-tcx-icmp-1ms\.silent$`, n: n, turnLen: n}, &bytes.Buffer{})
+}
+
+func (b *bench) path() string { return filepath.Join(b.out, "cells", "ipmpd-tcx-icmp-1ms.silent.json") }
+
+// interrupt the measurement when the first sample is there, and tell what is kept.
+func (b *bench) interrupt() *result.Cell {
+	ctx, cancel := context.WithCancel(b.t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- b.measure(ctx, 1000) }()
+	require.Eventually(b.t, func() bool { _, err := os.Stat(b.path()); return err == nil }, time.Minute, time.Millisecond)
+	cancel()
+	require.ErrorContains(b.t, <-ended, "interrupted")
+	c, err := result.Load(b.path())
+	require.NoError(b.t, err)
+	return c
+}
+
+// TestInterrupt: an interrupted run keeps what is finished and leaves no namespace.
+func TestInterrupt(t *testing.T) {
+	b := &bench{t, built(t), t.TempDir()}
+	c := b.interrupt()
+	require.NotEmpty(t, c.Samples)
+	require.Empty(t, c.NotRun)
 	for _, s := range c.Samples {
 		require.False(t, s.Unrecovered)
 		require.Positive(t, s.Inbound.Lost)
@@ -79,11 +89,29 @@ func TestInterruptAndGoOn(t *testing.T) {
 		require.LessOrEqual(t, s.Outbound.Start, int64(time.Millisecond), "the gap begins with the cut")
 		require.Positive(t, s.Moves)
 	}
-	text, err := os.ReadFile(filepath.Join(out, "report.md"))
+	spaces, err := os.ReadDir("/run/netns")
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(fmt.Sprintf(`\| ipmpd-tcx-icmp-1ms \| %d \| [1-9]`, want)), string(text))
-	require.FileExists(t, filepath.Join(out, "plots", "cdf-silent-inbound.svg"))
-	require.FileExists(t, filepath.Join(out, "configs", "ipmpd-tcx-icmp-1ms", "ipmpd.yaml"))
+	for _, s := range spaces {
+		require.False(t, strings.HasPrefix(s.Name(), fmt.Sprintf("ipmplab-%d-", os.Getpid())), "%s is left", s.Name())
+	}
+	text, err := os.ReadFile(filepath.Join(b.out, "report.md"))
+	require.NoError(t, err)
+	require.Regexp(t, regexp.MustCompile(fmt.Sprintf(`\| ipmpd-tcx-icmp-1ms \| %d \| [1-9]`, len(c.Samples))), string(text))
+	require.FileExists(t, filepath.Join(b.out, "plots", "cdf-silent-inbound.svg"))
+	require.FileExists(t, filepath.Join(b.out, "configs", "ipmpd-tcx-icmp-1ms", "ipmpd.yaml"))
+}
+
+// TestGoOn: a second run adds what is missing.
+func TestGoOn(t *testing.T) {
+	long(t)
+	b := &bench{t, built(t), t.TempDir()}
+	first := b.interrupt()
+	want := len(first.Samples) + 1
+	require.NoError(t, b.measure(t.Context(), want))
+	c, err := result.Load(b.path())
+	require.NoError(t, err)
+	require.Len(t, c.Samples, want)
+	require.Equal(t, first.Samples, c.Samples[:want-1], "what was there is kept")
 }
 
 func TestMissingContender(t *testing.T) {
