@@ -40,6 +40,8 @@ type Options struct {
 	Names []string
 	// SecondSwitch is the number of members, the last ones, that hang on a second switch.
 	SecondSwitch int
+	// TwoHosts: the last member is not the host's but that of a second one, [Lab.Second].
+	TwoHosts bool
 	// Cables of the members; those beyond its end are veth.
 	Cables []CableOptions
 	// RouterCable: with TAP, [Lab.Stall] can hold the target's replies back.
@@ -56,6 +58,7 @@ type Options struct {
 type Lab struct {
 	Host, Router, Peer *Netns
 	Far                *Netns // nil without Options.Far
+	Second             *Netns // nil without Options.TwoHosts
 	Members            []*Member
 	RouterPort         *faults.Port
 	PeerPort           *faults.Port
@@ -108,6 +111,11 @@ func (l *Lab) build() error {
 	}
 	if l.mounts, err = newMountNS(l.Host, l.opts.BPFFS); err != nil {
 		return err
+	}
+	if l.opts.TwoHosts {
+		if l.Second, err = l.space("second"); err != nil {
+			return err
+		}
 	}
 	if err := l.buildSwitches(); err != nil {
 		return err

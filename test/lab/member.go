@@ -16,6 +16,7 @@ type Member struct {
 	Port *faults.Port
 
 	lab    *Lab
+	ns     *Netns // of the host it belongs to
 	number int
 	mac    net.HardwareAddr
 	sw     *netSwitch
@@ -23,12 +24,15 @@ type Member struct {
 }
 
 func (l *Lab) buildMember(i int) error {
-	m := &Member{Name: fmt.Sprintf("hme%d", i), lab: l, number: i, mac: l.nextMAC(false), sw: l.switches[0]}
+	m := &Member{Name: fmt.Sprintf("hme%d", i), lab: l, ns: l.Host, number: i, mac: l.nextMAC(false), sw: l.switches[0]}
 	if i < len(l.opts.Names) {
 		m.Name = l.opts.Names[i]
 	}
 	if i >= l.opts.Members-l.opts.SecondSwitch {
 		m.sw = l.switches[1]
+	}
+	if l.opts.TwoHosts && i == l.opts.Members-1 {
+		m.ns = l.Second
 	}
 	l.Members = append(l.Members, m)
 	return m.Recreate()
@@ -43,7 +47,7 @@ func (m *Member) Recreate() error {
 	if m.number < len(m.lab.opts.Cables) {
 		opts = m.lab.opts.Cables[m.number]
 	}
-	c, port, err := m.lab.plug(m.lab.Host, m.Name, m.mac, m.sw, m.Name, opts)
+	c, port, err := m.lab.plug(m.ns, m.Name, m.mac, m.sw, m.Name, opts)
 	if err != nil {
 		return fmt.Errorf("member %s: %w", m.Name, err)
 	}

@@ -108,7 +108,7 @@ func (r *Rack) buildGroup(g, members int) error {
 	}
 	var list []*Member
 	for i := range members {
-		m := &Member{Name: fmt.Sprintf("g%dm%d", g, i), lab: r.Lab, number: i, sw: sw,
+		m := &Member{Name: fmt.Sprintf("g%dm%d", g, i), lab: r.Lab, ns: r.Host, number: i, sw: sw,
 			mac: net.HardwareAddr{0x02, 'i', 'p', 'r', byte(r.index >> 8), byte(r.index)}}
 		near := net.HardwareAddr{0x02, 'i', 'p', 's', byte(r.index >> 8), byte(r.index)}
 		c, err := newVeth(end{r.Host, m.Name, m.mac}, end{r.Wire, m.Name, near}, r.index)

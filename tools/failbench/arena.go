@@ -44,6 +44,7 @@ type stage struct {
 func newArena(ctx context.Context, e entrant, s stage, configs string) (*arena, error) {
 	opts := lab.Options{Members: max(2, s.members), SecondSwitch: s.secondSwitch}
 	opts.RouterCable.TAP = s.stall
+	opts.TwoHosts = e.Shape == twoHosts
 	l, err := lab.New(opts)
 	if err != nil {
 		return nil, err
@@ -65,27 +66,41 @@ func (a *arena) start(s stage) error {
 	if err := a.addRoutes(s.routes); err != nil {
 		return err
 	}
+	if err := a.startFlows(s); err != nil {
+		return err
+	}
+	if a.entrant.Detects {
+		return nil
+	}
+	return a.wait("traffic", bound, func() (bool, error) {
+		return a.inbound.ArrivedSince(0) > 1000 && a.outbound.ArrivedSince(0) > 1000, nil
+	})
+}
+
+func (a *arena) startFlows(s stage) (err error) {
+	reference := flow.Spec{Name: "reference", From: a.Peer, To: a.Router, Source: lab.Peer, Destination: lab.Router}
+	if s.stall {
+		reference.Interval = 10 * time.Millisecond // it goes through the router's slow cable, and says nothing when that stalls
+	}
+	if a.entrant.Detects {
+		if a.flows, err = flow.Start(reference); err == nil {
+			a.reference = a.flows.Flows[0]
+		}
+		return err
+	}
 	// A first packet each way, so that no flow begins with the loss of one that waits for ARP.
 	if err := a.wait("the data address to answer", bound, func() (bool, error) { return a.Peer.Reaches(lab.Data) }); err != nil {
 		return err
 	}
-	quiet := time.Duration(0)
-	if s.stall {
-		quiet = 10 * time.Millisecond // it goes through the router's slow cable, and says nothing when that stalls
-	}
-	var err error
 	a.flows, err = flow.Start(
-		flow.Spec{Name: "inbound", From: a.Peer, To: a.Host, Source: lab.Peer, Destination: lab.Data},
-		flow.Spec{Name: "outbound", From: a.Host, To: a.Peer, Source: lab.Data, Destination: lab.Peer},
-		flow.Spec{Name: "reference", From: a.Peer, To: a.Router, Source: lab.Peer, Destination: lab.Router, Interval: quiet},
+		flow.Spec{Name: "inbound", From: a.Peer, To: a.Host, AlsoTo: a.Second, Source: lab.Peer, Destination: lab.Data},
+		flow.Spec{Name: "outbound", From: a.Host, AlsoFrom: a.Second, To: a.Peer, Source: lab.Data, Destination: lab.Peer},
+		reference,
 	)
-	if err != nil {
-		return err
+	if err == nil {
+		a.inbound, a.outbound, a.reference = a.flows.Flows[0], a.flows.Flows[1], a.flows.Flows[2]
 	}
-	a.inbound, a.outbound, a.reference = a.flows.Flows[0], a.flows.Flows[1], a.flows.Flows[2]
-	return a.wait("traffic", bound, func() (bool, error) {
-		return a.inbound.ArrivedSince(0) > 1000 && a.outbound.ArrivedSince(0) > 1000, nil
-	})
+	return err
 }
 
 // wait until ok, the limit, or the end of the run.
@@ -114,6 +129,10 @@ func (a *arena) wait(what string, limit time.Duration, ok func() (bool, error)) 
 func (a *arena) home() error {
 	if err := a.wait(a.entrant.Name+" to be ready again", 2*bound, a.contender.Ready); err != nil {
 		return err
+	}
+	if a.entrant.Detects {
+		a.active = a.Members[0]
+		return nil
 	}
 	return a.wait("traffic of both directions over one member", bound, func() (bool, error) {
 		in, out, err := a.carriers()

@@ -64,7 +64,8 @@ type entrant struct {
 func entrants(binary string) []entrant {
 	var list []entrant
 	list = append(list, ipmpds(binary)...)
-	return list
+	list = append(list, keepaliveds()...)
+	return append(list, bfds()...)
 }
 
 // topology is what a contender is set up on.

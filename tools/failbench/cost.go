@@ -3,9 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -71,4 +73,31 @@ func cpuTime(pids []int) (sum int64, err error) {
 		}
 	}
 	return sum, nil
+}
+
+// family of a process: it and its children. Some kernels do not list these, so all are looked at.
+func family(pid int) []int {
+	parents := map[int][]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		// PID (NAME) STATE PARENT, and the name may have anything in it.
+		after := text[bytes.LastIndexByte(text, ')')+1:]
+		fields := strings.Fields(string(after))
+		own, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil || len(fields) < 2 {
+			continue
+		}
+		if parent, err := strconv.Atoi(fields[1]); err == nil {
+			parents[parent] = append(parents[parent], own)
+		}
+	}
+	pids := []int{pid}
+	for i := 0; i < len(pids); i++ {
+		pids = append(pids, parents[pids[i]]...)
+	}
+	return pids
 }

@@ -20,6 +20,9 @@ type event func() (at int64, err error)
 
 // fail makes the event happen and judges what becomes of the traffic.
 func (a *arena) fail(event event) (result.Sample, error) {
+	if d, ok := a.contender.(detector); ok {
+		return a.detect(d, event)
+	}
 	s := a.sample()
 	if err := a.arm(); err != nil {
 		return s, err
@@ -55,7 +58,9 @@ func (a *arena) judge(s *result.Sample, at, end int64) error {
 	if err := a.wait("the end of the window", bound, func() (bool, error) { return faults.Now() > end+int64(15*time.Millisecond), nil }); err != nil {
 		return err
 	}
-	s.Inbound, s.Outbound = flowOf(a.inbound, at, end), flowOf(a.outbound, at, end)
+	if !a.entrant.Detects {
+		s.Inbound, s.Outbound = flowOf(a.inbound, at, end), flowOf(a.outbound, at, end)
+	}
 	s.Reference = flowOf(a.reference, at, end)
 	if err := a.wire(s, at); err != nil {
 		return err
@@ -186,6 +191,9 @@ func (a *arena) revert(fix func() error) (*result.Reversion, error) {
 		return nil, err
 	}
 	to := faults.Now()
+	if a.entrant.Detects {
+		return &result.Reversion{Nanos: to - from}, nil
+	}
 	in, out := a.inbound.Gap(from, to), a.outbound.Gap(from, to)
 	return &result.Reversion{Nanos: to - from, LostInbound: in.Lost, LostOutbound: out.Lost}, nil
 }

@@ -38,6 +38,11 @@ func (w *watch) Strike(a *arena) (result.Sample, error) {
 	}
 	end := faults.Now() + int64(200*time.Millisecond)
 	err := a.judge(&s, at, end)
+	if d, ok := a.contender.(detector); ok {
+		if in, out := d.Down(at); in != 0 || out != 0 {
+			s.Moves++ // it has taken the other end for gone
+		}
+	}
 	s.Reference = nil // the router, to which that flow goes, may be what was struck
 	return s, err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -28,8 +29,11 @@ const (
 
 // childSpec is one flow, as the parent tells it: inherited descriptors and a rate.
 type childSpec struct {
-	Send, Receive, Log int
-	Interval           time.Duration
+	Send, Log   int
+	Receive     []int
+	Also        int            // a second sender that is not connected; 0: none
+	Destination netip.AddrPort // of that one; IPv4
+	Interval    time.Duration
 }
 
 // Child runs the senders and receivers and does not return, when this process was started for
@@ -60,6 +64,12 @@ func child(text string) error {
 			return err
 		}
 		flows[i] = &childFlow{childSpec: spec, shared: log}
+		if spec.Also != 0 {
+			to := &flows[i].to
+			to.Family, to.Addr = unix.AF_INET, spec.Destination.Addr().As4()
+			port := (*[2]byte)(unsafe.Pointer(&to.Port))
+			binary.BigEndian.PutUint16(port[:], spec.Destination.Port())
+		}
 	}
 	failed := make(chan error, 3)
 	go func() { failed <- receive(flows) }()
@@ -76,6 +86,7 @@ type childFlow struct {
 	*shared
 	every  uint64 // ticks from packet to packet
 	packet [packetSize]byte
+	to     unix.RawSockaddrInet4
 	seen   []uint64 // sequence number + 1
 }
 
@@ -130,6 +141,10 @@ func (f *childFlow) sendOne() {
 	if errno != 0 {
 		f.errors.Add(1)
 	}
+	if f.Also != 0 { // refused while the source address is not there
+		unix.RawSyscall6(unix.SYS_SENDTO, uintptr(f.Also), uintptr(unsafe.Pointer(&f.packet[0])), packetSize, unix.MSG_DONTWAIT,
+			uintptr(unsafe.Pointer(&f.to)), unix.SizeofSockaddrInet4)
+	}
 	f.sent.Store(seq + 1)
 }
 
@@ -165,8 +180,12 @@ func receive(flows []*childFlow) error {
 	for {
 		for _, f := range flows {
 			asked := faults.Now()
-			for r.drain(f) == batch {
-				asked = faults.Now()
+			for _, fd := range f.Receive {
+				for r.drain(f, fd) == batch {
+					if len(f.Receive) == 1 {
+						asked = faults.Now()
+					}
+				}
 			}
 			f.drained.Store(asked)
 		}
@@ -175,11 +194,11 @@ func receive(flows []*childFlow) error {
 }
 
 // drain logs one batch and tells its size.
-func (r *receiver) drain(f *childFlow) int {
+func (r *receiver) drain(f *childFlow, fd int) int {
 	for i := range r.msgs {
 		r.msgs[i].hdr.SetControllen(len(r.control[i]))
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(f.Receive), uintptr(unsafe.Pointer(&r.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0 // EAGAIN, or an ICMP error that an earlier packet caused: the log tells what is lost
 	}

@@ -25,6 +25,9 @@ type Spec struct {
 	// The source need not be there yet, but a route to the destination must; the ports are the
 	// flow's own.
 	Source, Destination netip.Addr
+	// A second host that may have the address instead: it sends the same whenever the source is there,
+	// or receives too. nil: none.
+	AlsoFrom, AlsoTo *lab.Netns
 	// Interval from packet to packet, a multiple of the shortest of all flows; 0 means 100 us.
 	Interval time.Duration
 	// Of a multicast destination: the interface on which To joins it, and the source that it asks for; the zero
@@ -73,16 +76,29 @@ func Start(specs ...Spec) (*Flows, error) {
 		child := childSpec{Log: inherit(fd), Interval: spec.Interval}
 		source := netip.AddrPortFrom(spec.Source, uint16(firstPort+i))
 		destination := netip.AddrPortFrom(spec.Destination, uint16(firstPort+i))
-		rx, err := socket(spec.To, destination, netip.AddrPort{})
-		if err != nil {
-			return nil, fmt.Errorf("receiver of %s: %w", spec.Name, err)
-		}
-		if spec.Destination.IsMulticast() {
-			if err := spec.join(rx); err != nil {
+		for _, ns := range []*lab.Netns{spec.To, spec.AlsoTo} {
+			if ns == nil {
+				continue
+			}
+			rx, err := socket(ns, destination, netip.AddrPort{})
+			if err != nil {
 				return nil, fmt.Errorf("receiver of %s: %w", spec.Name, err)
 			}
+			if spec.Destination.IsMulticast() {
+				if err := spec.join(rx); err != nil {
+					return nil, fmt.Errorf("receiver of %s: %w", spec.Name, err)
+				}
+			}
+			child.Receive = append(child.Receive, inherit(rx))
 		}
-		child.Receive = inherit(rx)
+		if spec.AlsoFrom != nil {
+			// Not connected: that takes the source address, which is elsewhere.
+			tx, err := socket(spec.AlsoFrom, source, netip.AddrPort{})
+			if err != nil {
+				return nil, fmt.Errorf("second sender of %s: %w", spec.Name, err)
+			}
+			child.Also, child.Destination = inherit(tx), destination
+		}
 		over := ""
 		if spec.Destination.IsMulticast() {
 			over = "eth0"

@@ -114,3 +114,32 @@ func TestDownload(t *testing.T) {
 	require.Greater(t, r.Bytes, int64(5_000_000))
 	require.Equal(t, r.Sent, r.Received)
 }
+
+// TestFlowFollowsTheAddress to another host: the same flows in both directions, received and sent wherever
+// the address is.
+func TestFlowFollowsTheAddress(t *testing.T) {
+	l := lab.Start(t, lab.Options{TwoHosts: true})
+	data := netip.PrefixFrom(lab.Data, 24)
+	require.NoError(t, l.Host.AddAddr("hme0", data.String()))
+	require.NoError(t, l.Host.SendFrame("hme0", lab.GratuitousARP(l.Members[0].MAC(), lab.Data)))
+	flows, err := Start(
+		Spec{Name: "in", From: l.Peer, To: l.Host, AlsoTo: l.Second, Source: lab.Peer, Destination: lab.Data},
+		Spec{Name: "out", From: l.Host, AlsoFrom: l.Second, To: l.Peer, Source: lab.Data, Destination: lab.Peer},
+	)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, flows.Close()) })
+	both := func(since int64) func() (bool, error) {
+		return func() (bool, error) {
+			return flows.Flows[0].ArrivedSince(since) > 500 && flows.Flows[1].ArrivedSince(since) > 500, nil
+		}
+	}
+	l.Require(t, "traffic", 5*time.Second, both(0))
+	require.Zero(t, flows.Flows[1].Totals().Duplicates, "only who has the address sends")
+	require.NoError(t, l.Host.DelAddr("hme0", data.String()))
+	require.NoError(t, l.Second.AddAddr("hme1", data.String()))
+	require.NoError(t, l.Second.SendFrame("hme1", lab.GratuitousARP(l.Members[1].MAC(), lab.Data)))
+	l.Require(t, "traffic of the second host", 5*time.Second, both(faults.Now()))
+	c, err := l.Members[1].Port.Count(faults.From, faults.IP(faults.Data))
+	require.NoError(t, err)
+	require.Greater(t, c.Packets, uint64(500))
+}
