@@ -37,6 +37,7 @@ type InterfaceStatus struct {
 	Link   string `json:"link"`
 	Probe  string `json:"probe"`
 	Attach string `json:"attach"`
+	RTT    *int64 `json:"rtt_p50_ns"`
 	Cause  string `json:"cause"`
 }
 

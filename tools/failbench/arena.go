@@ -51,9 +51,17 @@ func newArena(ctx context.Context, e entrant, s stage, configs string) (*arena, 
 	}
 	a := &arena{topology: &topology{Lab: l, configs: configs, more: s.addresses}, ctx: ctx, entrant: e, contender: e.New()}
 	if err := a.start(s); err != nil {
+		a.keepState("setup")
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+// keepState of the lab and the contender beside its configuration, for who wants to know why a cell did not run.
+func (a *arena) keepState(scenario string) {
+	if a.ctx.Err() == nil {
+		_, _ = a.Config("not-run-"+scenario+".txt", a.Dump()) // the cell says the cause anyway
+	}
 }
 
 func (a *arena) start(s stage) error {

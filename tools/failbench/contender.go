@@ -30,6 +30,11 @@ type teller interface {
 	Tell(at int64) ([]result.Event, error)
 }
 
+// limiter is a contender whose rule has a shortest detection time, ns; 0: it is not known now.
+type limiter interface {
+	Limit() (int64, error)
+}
+
 // shape of the lab that a contender works in.
 type shape int
 

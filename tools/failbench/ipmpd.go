@@ -151,6 +151,22 @@ func (d *ipmpd) Reported() (int64, error) {
 	return s.Groups[0].Achievable, nil
 }
 
+// Limit is misses times the interval and the round trip: no verdict by this rule can come sooner.
+func (d *ipmpd) Limit() (int64, error) {
+	s, err := d.daemon.Status()
+	if err != nil || d.probe == "link" {
+		return 0, err
+	}
+	for _, g := range s.Groups {
+		for _, i := range g.Interfaces {
+			if i.RTT != nil {
+				return int64(d.misses)*int64(d.round) + *i.RTT, nil
+			}
+		}
+	}
+	return 0, nil
+}
+
 func (d *ipmpd) command(args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()

@@ -24,6 +24,12 @@ func (a *arena) fail(event event) (result.Sample, error) {
 		return a.detect(d, event)
 	}
 	s := a.sample()
+	if l, ok := a.contender.(limiter); ok {
+		var err error
+		if s.Limit, err = l.Limit(); err != nil {
+			return s, err
+		}
+	}
 	if err := a.arm(); err != nil {
 		return s, err
 	}

@@ -43,7 +43,7 @@ func parse(args []string, env func(string) string) (options, error) {
 	f.BoolVar(&o.strict, "strict", set("STRICT"), "exit 1 when a cell did not run (STRICT)")
 	f.BoolVar(&o.list, "list", false, "name the cells and end")
 	f.BoolVar(&o.reportOnly, "report", false, "write the report of what is there and end")
-	f.StringVar(&o.docs, "docs", "", "also write the report as this file, with the plots beside the results in -out")
+	f.StringVar(&o.docs, "docs", "", "write the report as this file, in place of report.md in -out")
 	f.IntVar(&o.n, "n", 0, "failures of an ordinary cell")
 	f.IntVar(&o.headline, "headline", 0, "failures of a headline cell")
 	f.IntVar(&o.turnLen, "turn", 0, "failures of a cell before the next contender's turn")
@@ -165,17 +165,15 @@ func write(o options, log io.Writer) (missing int, err error) {
 			return missing, err
 		}
 	}
-	if err := os.WriteFile(path, []byte(report.Markdown(cells, damaged, "plots")), 0o644); err != nil {
+	if o.docs != "" {
+		path = o.docs
+	}
+	folder, err := filepath.Rel(filepath.Dir(path), plots)
+	if err != nil {
 		return missing, err
 	}
-	if o.docs != "" {
-		folder, err := filepath.Rel(filepath.Dir(o.docs), plots)
-		if err != nil {
-			return missing, err
-		}
-		if err := os.WriteFile(o.docs, []byte(report.Markdown(cells, damaged, folder)), 0o644); err != nil {
-			return missing, err
-		}
+	if err := os.WriteFile(path, []byte(report.Markdown(cells, damaged, folder)), 0o644); err != nil {
+		return missing, err
 	}
 	fmt.Fprintf(log, "%d cells, %d of them without a result: %s\n", len(cells)+len(damaged), missing, path)
 	return missing, nil

@@ -127,6 +127,7 @@ func (r *run) turn(ctx context.Context, round int, plans []cellPlan, cells map[s
 	for i, p := range plans {
 		c := cells[p.name()]
 		if err := r.play(a, round, p, c); err != nil {
+			a.keepState(p.scene.Name)
 			// The arena is in an unknown state: what was to come in it is given up, or comes with the next turn.
 			return r.giveUp(ctx, plans[i:i+1], cells, err)
 		}

@@ -3,6 +3,7 @@
 package report
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,15 +18,13 @@ type printer func(format string, args ...any)
 func Markdown(cells []*result.Cell, damaged []error, folder string) string {
 	var b strings.Builder
 	line := printer(func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) })
-	line("# Failover benchmark\n")
-	line("Terms of RFC 6414. Times are microseconds, p50 / p99 / max over the failure events, by nearest rank. *Failover time* is by the")
-	line("timestamp-based method: the longest time without a packet at the receiving application, around an event that the")
-	line("kernel has stamped; *by loss* is the packet-loss-based method, packets lost times the interval (median). Inbound is from the peer to the")
-	line("host's data address, outbound the other way, 10,000 packets a second each. *Noise* is the same figure of a flow that was not")
-	line("cut, in the same windows: what this machine does by itself. *Reversion lost* are packets lost while all went back after the repair.\n")
+	line("%s", head)
 	for _, m := range distinct(cells, func(c *result.Cell) string { return c.Machine }) {
-		line("Machine: %s.\n", m)
+		if m != "" {
+			line("Machine: %s.\n", m)
+		}
 	}
+	goals(line, cells)
 	plots := Plots(cells)
 	for _, scenario := range distinct(cells, func(c *result.Cell) string { return c.Scenario }) {
 		rows := ofScenario(cells, scenario)
@@ -52,6 +51,11 @@ func Markdown(cells []*result.Cell, damaged []error, folder string) string {
 	subjects(line, cells)
 	return b.String()
 }
+
+// head says what the figures are.
+//
+//go:embed head.md
+var head string
 
 func ofScenario(cells []*result.Cell, scenario string) (rows []*result.Cell) {
 	for _, c := range cells {

@@ -27,13 +27,15 @@ func cells() []*result.Cell {
 		good.Samples = append(good.Samples, result.Sample{
 			Inbound: flow(300_000+i*100_000, 3), Outbound: flow(250_000, 2), Reference: flow(110_000, 0), Moves: 1,
 			Reversion: &result.Reversion{LostInbound: 1, LostOutbound: 2},
-			Events:    []result.Event{{Name: "announcement", After: 1000 * (i + 1)}, {Name: "verdict", After: 900, Told: true}},
+			Limit:     300_000,
+			Events: []result.Event{{Name: "announcement", After: 1000 * (i + 1)}, {Name: "last_reply", After: -60_000, Told: true},
+				{Name: "verdict", After: 300_000, Told: true}},
 		})
 	}
 	blind := &result.Cell{Contender: "ipmpd-link", Family: "ipmpd", Scenario: "silent", Title: "silent cut", Samples: []result.Sample{
 		{Inbound: flow(5e9, 90), Outbound: flow(5e9, 90), Reference: flow(2_000_000, 0), Unrecovered: true},
 	}}
-	quiet := &result.Cell{Contender: "ipmpd-link", Scenario: "idle", Title: "a quiet minute", Right: "nothing moves", Stays: true, Samples: []result.Sample{
+	quiet := &result.Cell{Contender: "ipmpd-link", Family: "ipmpd", Scenario: "idle", Title: "a quiet minute", Right: "nothing moves", Stays: true, Samples: []result.Sample{
 		{Inbound: flow(1000, 0), Outbound: flow(1000, 0), Reported: 4_000_000}, {Inbound: flow(1000, 7), Outbound: flow(1000, 0), Moves: 1},
 	}}
 	cost := &result.Cell{Contender: "ipmpd-tcx-icmp-100us", Family: "ipmpd", Scenario: "cost", Title: "what it costs", Stays: true, Interval: 100_000,
@@ -46,6 +48,9 @@ func TestMarkdown(t *testing.T) {
 	text := Markdown(cells(), []error{errors.New("x.json is damaged: torn")}, "plots")
 	for _, line := range []string{
 		"| ipmpd-tcx-icmp-100us | 3 | 400 / 500 / 500 | 300 | 250 / 250 / 250 | 200 | 110 / 110 / 110 | 0 | 9 |",
+		"| 100 us rounds, silent cut: verdict p50 over the limit (misses x interval + RTT) | <= 1.15 | 1.20 (360 over 300, n 3) |",
+		"| ipmpd-tcx-icmp-100us, silent cut, inbound: (p99 - noise p50) / (p50 - noise p50) | <= 3 | 1.34 (n 3) |",
+		"| events in which ipmpd moved anything: idle | 0 | 1 |",
 		"| ipmpd-link | 1 | none |  | none |  | 2,000 / 2,000 / 2,000 | 1 | 0 |",
 		"| ipmpd-link | 2 | 1 | 1 / 1 / 1 | 7 of 200 | 1 / 1 / 1 | 0 of 200 | 4,000 |",
 		"| ipmpd-tcx-icmp-100us | 3 | 2.00 | 3.00 |",

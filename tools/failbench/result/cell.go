@@ -63,6 +63,8 @@ type Sample struct {
 	Reversion *Reversion `json:"reversion,omitempty"`
 	// Reported is the detection time that the contender says it can hold, in scenarios that ask.
 	Reported int64 `json:"reported_ns,omitempty"`
+	// Limit is the shortest detection time that the contender's rule allows: misses times interval and round trip.
+	Limit int64 `json:"limit_ns,omitempty"`
 	// CPU time that the contender's processes took in a second, ns, in scenarios that ask.
 	CPU int64 `json:"cpu_ns_per_s,omitempty"`
 }
