@@ -65,7 +65,7 @@ chaos: ## random histories of faults, then a release that leaves nothing; SEEDS=
 	@$(ROOT) env SEEDS="$${SEEDS:-20}" $(GO) test -count=1 -timeout 60m -v -run '^TestReleaseAfterAnyHistory$$' ./test/scenario
 
 # What cannot be installed is a cell that says so, unless STRICT=1.
-bench: build ## the failover benchmark on this kernel, in out/bench; QUICK=1, ONLY=REGEXP of cells, STRICT=1
+bench: build ## the failover benchmark on this kernel, in out/bench; QUICK=1, ONLY=REGEXP of cells, MINUTES=10, STRICT=1
 	@tools/deps.sh bench || [ "$(STRICT)" != 1 ]
 	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/failbench ./tools/failbench
 	@$(ROOT) bin/failbench # what make was given is in its environment

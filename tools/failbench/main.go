@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -30,11 +31,16 @@ type options struct {
 	list, reportOnly     bool
 	docs                 string
 	n, headline, turnLen int
+	minutes              int
 }
 
 func parse(args []string, env func(string) string) (options, error) {
 	var o options
 	set := func(name string) bool { v := env(name); return v != "" && v != "0" }
+	minutes, err := strconv.Atoi(defaulted(env("MINUTES"), "0"))
+	if err != nil || minutes < 0 {
+		return o, fmt.Errorf("MINUTES=%s: not a number of minutes", env("MINUTES"))
+	}
 	f := flag.NewFlagSet("failbench", flag.ContinueOnError)
 	f.StringVar(&o.binary, "ipmpd", defaulted(env("IPMPD"), "bin/ipmpd"), "the daemon's binary (IPMPD)")
 	f.StringVar(&o.out, "out", "out/bench", "directory of the results")
@@ -46,6 +52,7 @@ func parse(args []string, env func(string) string) (options, error) {
 	f.StringVar(&o.docs, "docs", "", "write the report as this file, in place of report.md in -out")
 	f.IntVar(&o.n, "n", 0, "failures of an ordinary cell")
 	f.IntVar(&o.headline, "headline", 0, "failures of a headline cell")
+	f.IntVar(&o.minutes, "minutes", minutes, "minutes that ipmpd at 100 us is watched for, quiet and loaded; others a fifth of that (MINUTES)")
 	f.IntVar(&o.turnLen, "turn", 0, "failures of a cell before the next contender's turn")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -94,6 +101,9 @@ func planOf(o options) (plan, error) {
 	}
 	if o.headline > 0 {
 		p.headline = o.headline
+	}
+	if o.minutes > 0 {
+		p.fullMinutes, p.minutes = o.minutes, max(1, o.minutes/5)
 	}
 	if o.turnLen > 0 {
 		p.turn = o.turnLen

@@ -11,7 +11,7 @@ import (
 type counts struct {
 	headline, other, long, blind int // long: of scenarios whose samples take seconds
 	cost                         int
-	minutes, fullMinutes         int // of quiet and of load; the second for those that are entrant.Full and fastest
+	minutes, fullMinutes         int // of quiet and of load; the second for those that are entrant.Watched
 }
 
 // plan says what is measured and how often.
@@ -23,9 +23,9 @@ type plan struct {
 	only *regexp.Regexp
 }
 
-// full is the whole benchmark, quick what takes ten minutes.
+// full is the whole benchmark, quick what takes ten minutes. More quiet and loaded minutes are asked for with MINUTES.
 var (
-	full  = plan{counts: counts{headline: 100, other: 30, long: 10, blind: 3, cost: 5, minutes: 2, fullMinutes: 10}, turn: 25}
+	full  = plan{counts: counts{headline: 100, other: 30, long: 5, blind: 3, cost: 5, minutes: 1, fullMinutes: 2}, turn: 15}
 	quick = plan{counts: counts{headline: 10, other: 3, long: 1, blind: 1, cost: 2}, turn: 10}
 )
 

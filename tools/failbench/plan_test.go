@@ -27,7 +27,7 @@ func TestPlan(t *testing.T) {
 	for name, want := range map[string]int{
 		"ipmpd-tcx-icmp-100us.silent": 100, "ipmpd-xdp-arp-25ms.carrier": 30, "ipmpd-link.carrier": 30,
 		"ipmpd-link.silent": 3, "ipmpd-tcx-icmp-1ms.silent-rx": 30, "ipmpd-xdp-icmp-1ms.silent-rx": 0,
-		"ipmpd-tcx-icmp-100us.idle": 10, "ipmpd-tcx-icmp-1ms.idle": 0, "ipmpd-tcx-icmp-1ms.second": 30,
+		"ipmpd-tcx-icmp-100us.idle": 2, "ipmpd-tcx-icmp-1ms.idle": 0, "ipmpd-tcx-icmp-1ms.second": 30,
 	} {
 		require.Equal(t, want, seen[name], name)
 	}
@@ -60,6 +60,15 @@ func TestOptions(t *testing.T) {
 	require.True(t, p.only.MatchString("x.silent"))
 	_, err = planOf(options{only: "("})
 	require.ErrorContains(t, err, "ONLY=(")
+	env = map[string]string{"MINUTES": "10"}
+	o, err = parse(nil, func(name string) string { return env[name] })
+	require.NoError(t, err)
+	p, err = planOf(o)
+	require.NoError(t, err)
+	require.Equal(t, []int{10, 2}, []int{p.fullMinutes, p.minutes})
+	env["MINUTES"] = "some"
+	_, err = parse(nil, func(name string) string { return env[name] })
+	require.ErrorContains(t, err, "MINUTES=some")
 	_, err = parse([]string{"more"}, func(string) string { return "" })
 	require.Error(t, err)
 }

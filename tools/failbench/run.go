@@ -95,12 +95,18 @@ func (r *run) open(p cellPlan) (*result.Cell, error) {
 		Order: p.order, Stays: p.scene.Stays, Headline: p.entrant.Headline, Interval: int64(p.entrant.Interval),
 		Subject: s.name, Machine: r.machine, Commit: r.commit, Want: p.want,
 	}
-	if s.err != nil {
+	path := filepath.Join(r.dir(), p.name()+".json")
+	c, err := result.Load(path)
+	if s.err != nil && (err != nil || len(c.Samples) == 0) {
 		fresh.NotRun = s.err.Error()
 		return fresh, fresh.Save(r.dir())
 	}
-	path := filepath.Join(r.dir(), p.name()+".json")
-	c, err := result.Load(path)
+	if s.err != nil { // what was measured while it was here is kept
+		if c.Want = p.want; len(c.Samples) < c.Want {
+			c.NotRun = s.err.Error()
+		}
+		return c, c.Save(r.dir())
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fresh, nil

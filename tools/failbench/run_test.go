@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/tools/failbench/result"
+)
+
+// TestOpen: what is finished is kept, but not of another program, of another machine, or damaged.
+func TestOpen(t *testing.T) {
+	says := func(name string, err error) func() (string, error) {
+		return func() (string, error) { return name, err }
+	}
+	sample := result.Sample{Inbound: &result.Flow{Gap: 1, Sent: 2}}
+	old := func(mod func(*result.Cell)) *result.Cell {
+		c := &result.Cell{Contender: "a", Scenario: "s", Subject: "a 1", Machine: "here", Want: 1, Samples: []result.Sample{sample}}
+		mod(c)
+		return c
+	}
+	for _, row := range []struct {
+		name    string
+		file    func(dir string) error
+		subject func() (string, error)
+		samples int
+		notRun  string
+		said    string
+	}{
+		{"nothing yet", nil, says("a 1", nil), 0, "", ""},
+		{"the same", func(dir string) error { return old(func(*result.Cell) {}).Save(dir) }, says("a 1", nil), 1, "", ""},
+		{"it did not run then", func(dir string) error { return old(func(c *result.Cell) { c.NotRun = "broken" }).Save(dir) }, says("a 1", nil), 1, "", ""},
+		{"another version", func(dir string) error { return old(func(*result.Cell) {}).Save(dir) }, says("a 2", nil), 0, "", "begun again"},
+		{"another machine", func(dir string) error { return old(func(c *result.Cell) { c.Machine = "there" }).Save(dir) }, says("a 1", nil), 0, "", "begun again"},
+		{"damaged", func(dir string) error { return os.WriteFile(filepath.Join(dir, "a.s.json"), []byte("{"), 0o600) }, says("a 1", nil), 0, "", "is damaged"},
+		{"not installed any more", func(dir string) error { return old(func(*result.Cell) {}).Save(dir) }, says("", errors.New("gone")), 1, "gone", ""},
+		{"not installed", nil, says("", errors.New("a is not installed")), 0, "a is not installed", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var said bytes.Buffer
+			r := &run{out: t.TempDir(), machine: "here", log: &said, subjects: map[string]subject{}}
+			require.NoError(t, os.MkdirAll(r.dir(), 0o755))
+			if row.file != nil {
+				require.NoError(t, row.file(r.dir()))
+			}
+			c, err := r.open(cellPlan{entrant: entrant{Name: "a", Subject: row.subject}, scene: scene{Name: "s"}, want: 30})
+			require.NoError(t, err)
+			require.Len(t, c.Samples, row.samples)
+			require.Equal(t, row.notRun, c.NotRun)
+			require.Equal(t, 30, c.Want)
+			require.Contains(t, said.String(), row.said)
+			if row.name == "damaged" {
+				require.FileExists(t, filepath.Join(r.dir(), "a.s.json.damaged"), "it is kept for who wants to look")
+			}
+		})
+	}
+}
