@@ -13,7 +13,7 @@ import (
 )
 
 // window that is judged after a failure event, at least.
-const window = 100 * time.Millisecond
+const window = 150 * time.Millisecond
 
 // event makes a failure happen and tells when, CLOCK_MONOTONIC ns.
 type event func() (at int64, err error)
