@@ -25,10 +25,7 @@ func (a *arena) fail(event event) (result.Sample, error) {
 	}
 	s := a.sample()
 	if l, ok := a.contender.(limiter); ok {
-		var err error
-		if s.Limit, err = l.Limit(); err != nil {
-			return s, err
-		}
+		s.Limit, _ = l.Limit() // one that is dead says nothing
 	}
 	if err := a.arm(); err != nil {
 		return s, err
