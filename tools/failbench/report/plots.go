@@ -28,7 +28,7 @@ func Plots(cells []*result.Cell) (plots []Plot) {
 			continue
 		}
 		title := rows[0].Title
-		if lines := slices.DeleteFunc(slices.Clone(rows), ordinary); len(lines) > 0 && slices.ContainsFunc(rows, func(c *result.Cell) bool { return c.Headline }) {
+		if lines := slices.DeleteFunc(slices.Clone(rows), ordinary); slices.ContainsFunc(lines, many) {
 			for _, side := range []result.Side{result.Inbound, result.Outbound} {
 				if svg := cdf(lines, side, title); svg != "" {
 					plots = append(plots, Plot{Name: fmt.Sprintf("cdf-%s-%s.svg", scenario, side), Title: fmt.Sprintf("%s, %s: share of events by failover time", title, side),
@@ -50,6 +50,9 @@ func Plots(cells []*result.Cell) (plots []Plot) {
 	}
 	return plots
 }
+
+// many events make a distribution worth a drawing.
+func many(c *result.Cell) bool { return c.Headline && len(c.Samples) >= 20 }
 
 // ordinary cells are in the tables and boxes only: too many lines tell nothing.
 func ordinary(c *result.Cell) bool {

@@ -71,14 +71,19 @@ func TestMicro(t *testing.T) {
 
 // Every plot is well-formed, and nothing of it lies outside.
 func TestPlots(t *testing.T) {
-	plots := Plots(cells())
+	list := cells()
+	require.Equal(t, "box-silent.svg", Plots(list)[0].Name, "three events make no distribution")
+	for range 6 {
+		list[0].Samples = append(list[0].Samples, list[0].Samples[:3]...)
+	}
+	plots := Plots(list)
 	var names []string
 	for _, p := range plots {
 		names = append(names, p.Name)
 		inside(t, p)
 	}
 	require.Equal(t, []string{"cdf-silent-inbound.svg", "cdf-silent-outbound.svg", "box-silent.svg", "anatomy-ipmpd-tcx-icmp-100us.svg", "cost.svg"}, names)
-	require.Contains(t, plots[0].SVG, "ipmpd-tcx-icmp-100us (n 3)")
+	require.Contains(t, plots[0].SVG, "ipmpd-tcx-icmp-100us (n 21)")
 	require.NotContains(t, plots[0].SVG, "ipmpd-link (n", "it never failed over")
 	require.Empty(t, Plots(nil))
 }
