@@ -125,7 +125,7 @@ func TestPeersShapes(t *testing.T) {
 		{Name: "hand-bfd", Family: "hand", Detects: true, Subject: here, New: func() contender { return &bfd{launch: handBFD} }},
 		{Name: "hand-vrrp", Family: "hand", Shape: twoHosts, Subject: here, New: func() contender { return &handVRRP{} }},
 	}
-	p := plan{counts: counts{other: 2}, turn: 2}
+	p := plan{counts: counts{other: 2, cost: 1}, turn: 2}
 	cells, err := p.cells(list, scenes())
 	require.NoError(t, err)
 	var log bytes.Buffer
