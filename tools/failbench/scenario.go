@@ -83,7 +83,7 @@ func scenes() []scene {
 		scene{Name: "planned", Title: "offline and online by the operator", Right: "no packet is lost", New: func() scenario { return &planned{} }},
 		scene{Name: "killed", Title: "the daemon is killed, the link fails, the daemon is started again 100 ms later",
 			Right: "nothing moves until it is back; then as fast as ever", Silent: true, New: func() scenario { return &killed{} }},
-		scene{Name: "idle", Title: "a quiet minute", Right: stays, Stays: true, Minutes: true, New: watching(minute)},
-		scene{Name: "loaded", Title: "a minute with two busy loops for each processor", Right: stays, Stays: true, Minutes: true, New: func() scenario { return &loadedMinute{watch: watch{minute}} }},
+		scene{Name: "idle", Title: "a quiet minute", Right: stays, Stays: true, Minutes: true, New: quietMinute},
+		scene{Name: "loaded", Title: "a minute with two busy loops for each processor", Right: stays, Stays: true, Minutes: true, New: func() scenario { return &loadedMinute{watch: minute()} }},
 	)
 }

@@ -11,21 +11,49 @@ import (
 
 // watch something that should move nothing.
 type watch struct {
-	do func(a *arena) error
+	do    func(a *arena) error
+	times int // in a row, judged each for itself, as the flows' logs hold 26 s; 0 means once
 }
 
 func watching(do func(a *arena) error) func() scenario {
-	return func() scenario { return &watch{do} }
+	return func() scenario { return &watch{do: do} }
+}
+
+// minute in which nothing is done.
+func minute() watch {
+	return watch{do: func(a *arena) error { return a.pause(20 * time.Second) }, times: 3}
+}
+
+func quietMinute() scenario {
+	w := minute()
+	return &w
 }
 
 func (*watch) Prepare(*arena) error { return nil }
 
-// Strike does it and judges until 200 ms after it has ended.
+// Strike does it, as often as is asked for, and judges.
 func (w *watch) Strike(a *arena) (result.Sample, error) {
-	s := a.sample()
+	whole := a.sample()
 	if err := a.arm(); err != nil {
-		return s, err
+		return whole, err
 	}
+	for i := range max(w.times, 1) {
+		s, err := w.once(a)
+		if err != nil {
+			return whole, err
+		}
+		if i == 0 {
+			whole = s
+		} else {
+			whole.Add(&s)
+		}
+	}
+	return whole, nil
+}
+
+// once does it and judges until 200 ms after it has ended.
+func (w *watch) once(a *arena) (result.Sample, error) {
+	s := a.sample()
 	at := faults.Now()
 	if err := w.do(a); err != nil {
 		return s, err
@@ -113,9 +141,6 @@ func lossOf(percent int) func(faults.Direction, faults.Match) faults.Rule {
 		return faults.Random(d, m, float64(percent)/100)
 	}
 }
-
-// minute in which nothing is done.
-func minute(a *arena) error { return a.pause(time.Minute) }
 
 // loadedMinute is one with all processors busy.
 type loadedMinute struct {

@@ -85,3 +85,11 @@ func TestQuantile(t *testing.T) {
 	require.Equal(t, int64(7), Quantile([]int64{7}, .5))
 	require.Zero(t, Quantile(nil, .5))
 }
+
+func TestAdd(t *testing.T) {
+	s := Sample{Inbound: flowGap(300, 3), Outbound: flowGap(30, 0), Moves: 1, Reported: 5}
+	s.Add(&Sample{Inbound: &Flow{Gap: 900, Start: 1, End: 901, Sent: 7, Lost: 1, SenderGap: 4}, Outbound: flowGap(20, 2), Moves: 0, Reported: 9})
+	require.Equal(t, &Flow{Gap: 900, Start: 1, End: 901, Sent: 20, Lost: 4, SenderGap: 4, Interval: 100_000}, s.Inbound)
+	require.Equal(t, &Flow{Gap: 30, Sent: 22, Lost: 2, Interval: 100_000}, s.Outbound)
+	require.Equal(t, []int64{1, 9}, []int64{int64(s.Moves), s.Reported})
+}

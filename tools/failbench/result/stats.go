@@ -50,6 +50,26 @@ func (c *Cell) Gaps(side Side) []int64 {
 	return gaps
 }
 
+// Add a window that follows: the longest gap of both, and the packets of both. Moves are those since the
+// first window began, so the later count has all of them.
+func (s *Sample) Add(next *Sample) {
+	for _, f := range []struct{ to, from *Flow }{{s.Inbound, next.Inbound}, {s.Outbound, next.Outbound}, {s.Reference, next.Reference}} {
+		if f.to == nil || f.from == nil {
+			continue
+		}
+		if f.from.Gap > f.to.Gap {
+			f.to.Gap, f.to.Start, f.to.End, f.to.Open = f.from.Gap, f.from.Start, f.from.End, f.from.Open
+		}
+		f.to.Sent += f.from.Sent
+		f.to.Lost += f.from.Lost
+		f.to.Duplicates += f.from.Duplicates
+		f.to.SenderGap = max(f.to.SenderGap, f.from.SenderGap)
+	}
+	s.Moves = max(s.Moves, next.Moves)
+	s.Events = append(s.Events, next.Events...)
+	s.Reported = max(s.Reported, next.Reported)
+}
+
 // Sum over a cell.
 type Sum struct {
 	N, Unrecovered int
