@@ -154,6 +154,7 @@ func write(o options, log io.Writer) (missing int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	cells = inOrder(cells, entrants(o.binary), scenes())
 	missing = len(damaged)
 	for _, c := range cells {
 		if c.NotRun != "" {

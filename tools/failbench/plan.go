@@ -5,6 +5,9 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
+
+	"github.com/ipmpd/ipmpd/tools/failbench/result"
 )
 
 // counts of failures for each cell.
@@ -34,19 +37,18 @@ type cellPlan struct {
 	entrant entrant
 	scene   scene
 	want    int
-	order   [2]int
 }
 
 func (c cellPlan) name() string { return c.entrant.Name + "." + c.scene.Name }
 
 // cells of a plan, those of one contender together.
 func (p plan) cells(entrants []entrant, scenes []scene) (list []cellPlan, err error) {
-	for i, e := range entrants {
-		for j, s := range scenes {
+	for _, e := range entrants {
+		for _, s := range scenes {
 			if !plays(e, s) {
 				continue
 			}
-			c := cellPlan{entrant: e, scene: s, want: p.want(e, s), order: [2]int{j, i}}
+			c := cellPlan{entrant: e, scene: s, want: p.want(e, s)}
 			if c.want > 0 && (p.only == nil || p.only.MatchString(c.name())) {
 				list = append(list, c)
 			}
@@ -99,3 +101,21 @@ func (p plan) rounds(cells []cellPlan) int {
 
 // until is how many samples a cell has when a round (0, 1, …) is over.
 func (p plan) until(want, round int) int { return min(want, (round+1)*p.turn) }
+
+// inOrder of the report: by scenario, then by contender. What is not known any more comes last.
+func inOrder(cells []*result.Cell, entrants []entrant, scenes []scene) []*result.Cell {
+	place := func(c *result.Cell) [2]int {
+		i := slices.IndexFunc(scenes, func(s scene) bool { return s.Name == c.Scenario })
+		j := slices.IndexFunc(entrants, func(e entrant) bool { return e.Name == c.Contender })
+		for _, p := range []*int{&i, &j} {
+			if *p < 0 {
+				*p = len(scenes) + len(entrants)
+			}
+		}
+		return [2]int{i, j}
+	}
+	return slices.SortedStableFunc(slices.Values(cells), func(a, b *result.Cell) int {
+		x, y := place(a), place(b)
+		return slices.Compare(x[:], y[:])
+	})
+}

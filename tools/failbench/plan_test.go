@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/tools/failbench/result"
 )
 
 func TestPlan(t *testing.T) {
@@ -71,4 +73,16 @@ func TestOptions(t *testing.T) {
 	require.ErrorContains(t, err, "MINUTES=some")
 	_, err = parse([]string{"more"}, func(string) string { return "" })
 	require.Error(t, err)
+}
+
+func TestInOrder(t *testing.T) {
+	cell := func(contender, scenario string) *result.Cell {
+		return &result.Cell{Contender: contender, Scenario: scenario}
+	}
+	var got []string
+	for _, c := range inOrder([]*result.Cell{cell("a", "old"), cell("a", "y"), cell("gone", "x"), cell("b", "x"), cell("a", "x")},
+		[]entrant{{Name: "a"}, {Name: "b"}}, []scene{{Name: "x"}, {Name: "y"}}) {
+		got = append(got, c.Name())
+	}
+	require.Equal(t, []string{"a.x", "b.x", "gone.x", "a.y", "a.old"}, got)
 }

@@ -92,7 +92,7 @@ func (r *run) open(p cellPlan) (*result.Cell, error) {
 	fresh := &result.Cell{
 		Contender: p.entrant.Name, Scenario: p.scene.Name, Family: p.entrant.Family, Settings: p.entrant.Settings,
 		Title: p.scene.Title, Right: p.scene.Right, Detects: p.entrant.Detects,
-		Order: p.order, Stays: p.scene.Stays, Headline: p.entrant.Headline, Interval: int64(p.entrant.Interval),
+		Stays: p.scene.Stays, Headline: p.entrant.Headline, Interval: int64(p.entrant.Interval),
 		Subject: s.name, Machine: r.machine, Commit: r.commit, Want: p.want,
 	}
 	path := filepath.Join(r.dir(), p.name()+".json")
@@ -117,7 +117,7 @@ func (r *run) open(p cellPlan) (*result.Cell, error) {
 		fmt.Fprintf(r.log, "%s: measured %s on %s, begun again\n", p.name(), c.Subject, c.Machine)
 		return fresh, nil
 	}
-	c.Order, c.Want, c.NotRun = p.order, p.want, "" // more may be wanted now, and what was missing may be here
+	c.Want, c.NotRun = p.want, "" // more may be wanted now, and what was missing may be here
 	return c, nil
 }
 

@@ -26,8 +26,6 @@ type Cell struct {
 	Settings string `json:"settings"`
 	Title    string `json:"title"`
 	Right    string `json:"right"`
-	// Order of the scenario and of the contender in the report.
-	Order [2]int `json:"order"`
 	// Stays: the right answer is that nothing moves. Interval of the contender's rounds, ns; 0 where it has none.
 	Stays    bool  `json:"stays,omitempty"`
 	Headline bool  `json:"headline,omitempty"`
@@ -179,7 +177,7 @@ func (c *Cell) check(name string) error {
 	return nil
 }
 
-// LoadAll reads the cells of a directory, in the report's order, and tells which files are damaged.
+// LoadAll reads the cells of a directory, by name, and tells which files are damaged.
 func LoadAll(dir string) (cells []*Cell, damaged []error, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
@@ -197,6 +195,5 @@ func LoadAll(dir string) (cells []*Cell, damaged []error, err error) {
 		}
 		cells = append(cells, c)
 	}
-	slices.SortStableFunc(cells, func(a, b *Cell) int { return slices.Compare(a.Order[:], b.Order[:]) })
 	return cells, damaged, nil
 }
