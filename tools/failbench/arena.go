@@ -77,10 +77,10 @@ func (a *arena) start(s stage) error {
 	if err := a.startFlows(s); err != nil {
 		return err
 	}
-	if a.entrant.Detects {
-		return nil
-	}
 	return a.wait("traffic", bound, func() (bool, error) {
+		if a.entrant.Detects {
+			return a.reference.ArrivedSince(0) > 1000, nil
+		}
 		return a.inbound.ArrivedSince(0) > 1000 && a.outbound.ArrivedSince(0) > 1000, nil
 	})
 }
