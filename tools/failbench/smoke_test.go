@@ -97,7 +97,7 @@ func TestInterrupt(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(b.out, "report.md"))
 	require.NoError(t, err)
 	require.Regexp(t, regexp.MustCompile(fmt.Sprintf(`\| ipmpd-tcx-icmp-1ms \| %d \| [1-9]`, len(c.Samples))), string(text))
-	require.FileExists(t, filepath.Join(b.out, "plots", "cdf-silent-inbound.svg"))
+	require.FileExists(t, filepath.Join(b.out, "plots", "box-silent.svg"))
 	require.FileExists(t, filepath.Join(b.out, "configs", "ipmpd-tcx-icmp-1ms", "ipmpd.yaml"))
 }
 
