@@ -26,10 +26,11 @@ for purpose in "$@"; do
 		want keepalived keepalived
 		want bird bird2
 		want /usr/lib/frr/bfdd frr
-		# Their packages start them at once where systemd is process 1, on this host's interfaces.
+		# Their packages start them at once where systemd is process 1, on this host's interfaces. The
+		# benchmark does without: their cells say `not run`.
 		if [ "${#missing[@]}" -gt "$before" ] && [ -d /run/systemd/system ]; then
-			echo "deps.sh: installing ${missing[*]} would start them on this host; use a container, or install and disable them by hand" >&2
-			exit 1
+			echo "deps.sh: ${missing[*]:before} not installed, as they would be started on this host; install and disable them by hand, or use a container" >&2
+			missing=("${missing[@]:0:before}")
 		fi
 		;;
 	vm)

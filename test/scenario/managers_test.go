@@ -24,7 +24,8 @@ import (
 const slow = 100 * time.Millisecond
 
 // managed is a container with a system bus and, after start, a network manager. Its /sys cannot be
-// written to, which is how systemd-networkd and NetworkManager know that there is no udev to wait for.
+// written to, which is how systemd-networkd and NetworkManager know that there is no udev to wait for;
+// nor can this host's files, of which NetworkManager would rewrite /etc/resolv.conf.
 type managed struct {
 	*lab.Room
 	t    *testing.T
@@ -52,7 +53,7 @@ var networkManager = manager{
 	name: "NetworkManager", command: []string{"/usr/sbin/NetworkManager", "--no-daemon"},
 	downs: true, reload: []string{"nmcli", "general", "reload"}, knows: []string{"nmcli", "-t", "general", "status"},
 	files: map[string]string{
-		"/etc/NetworkManager/conf.d/10-all.conf":                "[main]\nplugins=keyfile\n[device-hme]\nmatch-device=interface-name:hme*\nmanaged=1\n",
+		"/etc/NetworkManager/conf.d/10-all.conf":                "[main]\nplugins=keyfile\nrc-manager=unmanaged\n[device-hme]\nmatch-device=interface-name:hme*\nmanaged=1\n",
 		"/etc/NetworkManager/system-connections/0.nmconnection": profile("hme0"),
 		"/etc/NetworkManager/system-connections/1.nmconnection": profile("hme1"),
 	},
@@ -69,6 +70,8 @@ mount -t sysfs -o ro sysfs /sys
 mount -t bpf bpf /sys/fs/bpf
 for d in /run /etc/systemd/network /etc/NetworkManager /var/lib/NetworkManager; do mount -t tmpfs tmpfs $d; done
 mkdir -p /run/dbus /run/systemd /etc/NetworkManager/conf.d /etc/NetworkManager/system-connections
+mount --bind "${TMPDIR:-/tmp}" "${TMPDIR:-/tmp}"
+mount -o remount,bind,ro /
 `
 
 // installed requires the manager's program; `make test-managers` installs it.
@@ -86,6 +89,8 @@ func newManaged(t *testing.T, s *scene, kind manager) *managed {
 	room, err := s.Room(managedMounts)
 	require.NoError(t, err)
 	m := &managed{Room: room, t: t, kind: kind}
+	_, err = m.Run("test", "-w", "/etc")
+	require.Error(t, err, "this host's files can be written to")
 	_, err = m.Start("dbus.log", "dbus-daemon", "--system", "--nofork", "--nopidfile")
 	require.NoError(t, err)
 	s.wait("the bus", func() (bool, error) {
