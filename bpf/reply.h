@@ -26,12 +26,16 @@ struct round_search {
 	__u64 now;
 	__u32 target;
 	__u32 found;
+	__u32 young;
+	__u32 pad;
 };
 
 /*
- * ARP and ND replies carry no round: the newest sent to that target here, at least rtt_min ago. A
- * round newer than the newest published is being sent: with veth the reply comes before the send
- * returns.
+ * ARP and ND replies carry no round: the newest sent to that target here, at least rtt_min ago, that
+ * has no reply yet. Where all of those have one, it is the newest of them all, whose reply is faster
+ * than any before: else rtt_min would stay what the first reply took, and every faster one be taken
+ * for the second reply to the round before. A round newer than the newest published is being sent:
+ * with veth the reply comes before the send returns.
  */
 static long search_round(__u32 i, struct round_search *s)
 {
@@ -43,8 +47,19 @@ static long search_round(__u32 i, struct round_search *s)
 		return 0;
 	if (s->inst->slot[slot].sent != round && !newer(round, s->inst->newest))
 		return 0;
-	if ((__s64)(s->now - r->begun_ns) < (__s64)s->inst->rtt_min_ns)
+	if ((__s64)(s->now - r->begun_ns) < 0)
 		return 0;
+	if (s->inst->slot[slot].acked == round) {
+		/* What was sent before it has had its chance. A second reply, or a fast one. */
+		if (!s->young)
+			s->found = round;
+		return 1;
+	}
+	if ((__s64)(s->now - r->begun_ns) < (__s64)s->inst->rtt_min_ns) {
+		if (!s->young)
+			s->young = round;
+		return 0;
+	}
 	s->found = round;
 	return 1;
 }
@@ -86,7 +101,7 @@ static __always_inline __u32 round_of(struct ipmp_track *track, struct ipmp_inst
 		return 0;
 	s.target = t.found - 1;
 	bpf_loop(IPMP_WINDOW, search_round, &s, 0);
-	return s.found;
+	return s.found ? s.found : s.young;
 }
 
 /* RFC 6298 in integers; a race between two CPUs costs one sample. */

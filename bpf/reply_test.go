@@ -240,6 +240,19 @@ func TestNeighbourReply(t *testing.T) {
 			require.False(t, r.in(t, 0, good))
 			require.EqualValues(t, 206, inst.Acked)
 
+			begin()
+			// Faster than any before, and nothing older waits: it is the newest one's.
+			require.False(t, r.in(t, 0, good))
+			r.begin(t, family, 206, 100*time.Microsecond, 1, 0)
+			require.False(t, r.in(t, 0, good))
+			require.EqualValues(t, 206, inst.Acked)
+			require.Less(t, inst.RttMinNs, uint32(1000000))
+			// Something older waits: it is that one's.
+			begin()
+			r.begin(t, family, 206, 100*time.Microsecond, 1, 0)
+			require.False(t, r.in(t, 0, good))
+			require.EqualValues(t, 202, inst.Acked)
+
 			for name, frame := range map[string][]byte{
 				"MAC not learnt":    neighbour(family, r.mac(0), targetMAC(0), targetAddr(1, family)),
 				"no target":         neighbour(family, r.mac(0), targetMAC(1), targetAddr(2, family)),
