@@ -31,11 +31,11 @@ struct round_search {
 };
 
 /*
- * ARP and ND replies carry no round: the newest sent to that target here, at least rtt_min ago, that
- * has no reply yet. Where all of those have one, it is the newest of them all, whose reply is faster
- * than any before: else rtt_min would stay what the first reply took, and every faster one be taken
- * for the second reply to the round before. A round newer than the newest published is being sent:
- * with veth the reply comes before the send returns.
+ * ARP and ND replies carry no round: the newest sent to that target here, at least rtt_min ago,
+ * that has no reply yet. Where all of those have one, it is the newest of them all, whose reply is
+ * faster than any before: else rtt_min would stay what the first reply took, and every faster one
+ * be taken for the second reply to the round before. A round newer than the newest published is
+ * being sent: with veth the reply comes before the send returns.
  */
 static long search_round(__u32 i, struct round_search *s)
 {
