@@ -28,6 +28,20 @@ type kernel struct {
 func (k *kernel) image() string   { return filepath.Join(k.dir, "boot", "vmlinuz-"+k.release) }
 func (k *kernel) modules() string { return filepath.Join(k.dir, "lib/modules", k.release) }
 
+// kernelOf the matrix, from the cache or fetched: VMCACHE, or /var/tmp/ipmpd-vm.
+func kernelOf(name string) (*kernel, error) {
+	cache := os.Getenv("VMCACHE")
+	if cache == "" {
+		cache = "/var/tmp/ipmpd-vm"
+	}
+	for _, k := range kernels {
+		if k.name == name {
+			return fetch(cache, k.name, k.meta)
+		}
+	}
+	return nil, fmt.Errorf("kernel %s is not in the matrix; use 6.1, 6.12 or 6.12-rt", name)
+}
+
 // fetch a kernel into the cache, unless it is there. FETCH=newest asks for a newer one.
 func fetch(cache, name, meta string) (*kernel, error) {
 	dir := filepath.Join(cache, name)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -23,20 +22,22 @@ const limit = 10 * time.Minute
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	var err error
+	switch args := os.Args[1:]; {
+	case len(args) == 0:
+		err = run(ctx)
+	case args[0] == "exec":
+		err = execute(ctx, args[1:])
+	default:
+		err = fmt.Errorf("unknown command %q; use exec, or none for the matrix", args[0])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "vm:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context) error {
-	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		return fmt.Errorf("%w; apt-get install qemu-system-x86", err)
-	}
-	cache := os.Getenv("VMCACHE")
-	if cache == "" {
-		cache = "/var/tmp/ipmpd-vm"
-	}
 	only := map[string]bool{}
 	for pkg := range strings.FieldsFuncSeq(os.Getenv("ONLY"), func(r rune) bool { return r == ',' || r == ' ' }) {
 		only[pkg] = true
@@ -65,7 +66,7 @@ func run(ctx context.Context) error {
 			continue
 		}
 		ran++
-		if err := one(ctx, b, cache, out, k.name, k.meta); err != nil {
+		if err := one(ctx, b, out, k.name); err != nil {
 			fmt.Fprintf(os.Stderr, "vm: %s: %v\n", k.name, err)
 			failed = append(failed, k.name)
 		}
@@ -83,8 +84,8 @@ func run(ctx context.Context) error {
 }
 
 // one kernel of the matrix.
-func one(ctx context.Context, b *built, cache, dir, name, meta string) error {
-	k, err := fetch(cache, name, meta)
+func one(ctx context.Context, b *built, dir, name string) error {
+	k, err := kernelOf(name)
 	if err != nil {
 		return err
 	}
@@ -98,25 +99,12 @@ func one(ctx context.Context, b *built, cache, dir, name, meta string) error {
 
 // boot a kernel for one suite.
 func boot(ctx context.Context, b *built, k *kernel, s suite, dir string) error {
-	content, err := b.initramfs(k, s)
+	c, err := b.cargo(s)
 	if err != nil {
-		return err
-	}
-	initramfs := filepath.Join(b.dir, "initramfs")
-	if err := os.WriteFile(initramfs, content, 0o644); err != nil {
 		return err
 	}
 	begun := time.Now()
-	out, err := emulate(ctx, k, initramfs, filepath.Join(dir, k.name+"-"+s.name()), limit)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(out)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	rep, err := parse(f)
+	rep, out, err := launch(ctx, c, k, filepath.Join(dir, k.name+"-"+s.name()), limit)
 	if err != nil {
 		return err
 	}
@@ -130,4 +118,27 @@ func boot(ctx context.Context, b *built, k *kernel, s suite, dir string) error {
 		return errors.New(strings.Join(wrong, "\n  "))
 	}
 	return nil
+}
+
+// launch a guest, and read what it has printed, which is in the file out.
+func launch(ctx context.Context, c *cargo, k *kernel, name string, limit time.Duration) (rep *report, out string, err error) {
+	content, err := c.initramfs(k)
+	if err != nil {
+		return nil, "", err
+	}
+	initramfs := name + ".initramfs"
+	if err := os.WriteFile(initramfs, content, 0o644); err != nil {
+		return nil, "", err
+	}
+	defer os.Remove(initramfs)
+	if out, err = emulate(ctx, k, initramfs, name, limit); err != nil {
+		return nil, out, err
+	}
+	f, err := os.Open(out)
+	if err != nil {
+		return nil, out, err
+	}
+	defer f.Close()
+	rep, err = parse(f)
+	return rep, out, err
 }

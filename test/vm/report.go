@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"maps"
@@ -33,6 +34,8 @@ type report struct {
 	programs []*outcome
 	trouble  []string // of the kernel's log
 	failed   string   // why the guest could not go on
+	files    map[string][]byte
+	said     []byte // by programs
 	done     bool
 }
 
@@ -58,8 +61,9 @@ var result = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 
 // parse what a guest has printed.
 func parse(r io.Reader) (*report, error) {
-	rep := &report{}
+	rep := &report{files: map[string][]byte{}}
 	var now *outcome
+	file := ""                               // that is being read
 	running, said := "", map[string]string{} // the test that prints, what each has printed
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -78,6 +82,17 @@ func parse(r io.Reader) (*report, error) {
 				now.end = end
 			}
 			now = nil
+		case strings.HasPrefix(line, plan.File):
+			file = line[len(plan.File):]
+			rep.files[file] = []byte{}
+		case line == plan.EOF:
+			file = ""
+		case file != "":
+			content, err := base64.StdEncoding.AppendDecode(rep.files[file], []byte(line))
+			if err != nil {
+				return nil, fmt.Errorf("the guest's file %s: %w", file, err)
+			}
+			rep.files[file] = content
 		case strings.HasPrefix(line, plan.Trouble):
 			rep.trouble = append(rep.trouble, line[len(plan.Trouble):])
 		case strings.HasPrefix(line, plan.Failed):
@@ -85,6 +100,7 @@ func parse(r io.Reader) (*report, error) {
 		case line == plan.Done:
 			rep.done = true
 		case now != nil:
+			rep.said = append(append(rep.said, line...), '\n')
 			if m := nowRunning.FindStringSubmatch(line); m != nil {
 				running = m[1]
 			} else if m := result.FindStringSubmatch(line); m != nil {

@@ -4,11 +4,15 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,13 +58,13 @@ func work(out *os.File) error {
 		return err
 	}
 	fmt.Fprintln(out, plan.Kernel+unix.ByteSliceToString(name.Release[:]))
-	text, err := os.ReadFile(plan.File)
+	text, err := os.ReadFile(plan.Path)
 	if err != nil {
 		return err
 	}
 	var p plan.Plan
 	if err := json.Unmarshal(text, &p); err != nil {
-		return fmt.Errorf("read %s: %w", plan.File, err)
+		return fmt.Errorf("read %s: %w", plan.Path, err)
 	}
 	for _, m := range p.Modules {
 		if err := load(m); err != nil {
@@ -75,7 +79,37 @@ func work(out *os.File) error {
 		}
 		fmt.Fprintf(out, "\n%s%s %s\n", plan.End, prog.Name, end)
 	}
+	if err := keep(out, p.Keep); err != nil {
+		return err
+	}
 	return trouble(out)
+}
+
+// keep prints the files below a folder.
+func keep(out io.Writer, root string) error {
+	if root == "" {
+		return nil
+	}
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(out, plan.File+name)
+		const line = 3 << 10
+		for part := range slices.Chunk(content, line) {
+			fmt.Fprintln(out, base64.StdEncoding.EncodeToString(part))
+		}
+		_, err = fmt.Fprintln(out, plan.EOF)
+		return err
+	})
 }
 
 func run(p plan.Program, out io.Writer) error {

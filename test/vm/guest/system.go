@@ -29,8 +29,8 @@ func mounts() error {
 			return fmt.Errorf("mount %s: %w", m.path, err)
 		}
 	}
-	for name, value := range map[string]string{"PATH": "/bin", "HOME": "/root", "CI": "true"} {
-		if err := os.Setenv(name, value); err != nil {
+	for _, pair := range [][2]string{{"PATH", "/bin"}, {"HOME", "/root"}, {"CI", "true"}} {
+		if err := os.Setenv(pair[0], pair[1]); err != nil {
 			return err
 		}
 	}

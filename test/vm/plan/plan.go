@@ -4,8 +4,8 @@
 // guest's answers.
 package plan
 
-// File is where the plan lies in the guest.
-const File = "/plan.json"
+// Path is where the plan lies in the guest.
+const Path = "/plan.json"
 
 // Plan of one guest.
 type Plan struct {
@@ -13,6 +13,8 @@ type Plan struct {
 	Modules []string
 	// Programs run one after the other.
 	Programs []Program
+	// Keep is a folder; what programs leave there is printed after them. "": none.
+	Keep string
 }
 
 // Program is a test binary.
@@ -33,6 +35,8 @@ const (
 	Kernel  = Mark + "kernel "  // release
 	Begin   = Mark + "begin "   // name of a program
 	End     = Mark + "end "     // name, then "ok" or why it ended
+	File    = Mark + "file "    // a file's path below Plan.Keep; its content follows in base64
+	EOF     = Mark + "eof"      // of that file
 	Trouble = Mark + "trouble " // a line of the kernel's log that tells of a bug
 	Failed  = Mark + "failed "  // the guest itself could not go on
 	Done    = Mark + "done"     // the last line
