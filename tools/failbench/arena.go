@@ -29,6 +29,7 @@ type arena struct {
 	flows     *flow.Flows
 
 	active   *lab.Member   // what both directions go over
+	failures int           // that were spread over the contender's rounds
 	patience time.Duration // how long the traffic may take to come back
 }
 
@@ -114,7 +115,7 @@ func (a *arena) startFlows(s stage) (err error) {
 // wait until ok, the limit, or the end of the run.
 func (a *arena) wait(what string, limit time.Duration, ok func() (bool, error)) error {
 	deadline := time.Now().Add(limit)
-	for {
+	for pause := time.Millisecond; ; pause = min(2*pause, 16*time.Millisecond) { // to ask costs the contender's processor
 		done, err := ok()
 		switch {
 		case done && err == nil:
@@ -129,7 +130,7 @@ func (a *arena) wait(what string, limit time.Duration, ok func() (bool, error)) 
 			}
 			return fmt.Errorf("waited %s for %s: %w", limit, what, err)
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

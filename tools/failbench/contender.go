@@ -70,7 +70,10 @@ func entrants(binary string) []entrant {
 	var list []entrant
 	list = append(list, ipmpds(binary)...)
 	list = append(list, keepaliveds()...)
-	return append(list, bfds()...)
+	list = append(list, bfds()...)
+	list = append(list, bondings()...)
+	list = append(list, teams()...)
+	return list
 }
 
 // topology is what a contender is set up on.

@@ -55,6 +55,7 @@ func ipmpds(binary string) []entrant {
 			}
 		}
 	}
+	list = append(list, slower(binary)...)
 	d := ipmpd{binary: binary, attach: "tcx", probe: "link", round: 25 * time.Millisecond, misses: 3}
 	return append(list, entrant{Name: "ipmpd-link", Family: "ipmpd", Settings: "probe link: the carrier only",
 		Blind: true, Subject: subject, New: d.new})

@@ -30,6 +30,9 @@ func (a *arena) fail(event event) (result.Sample, error) {
 	if err := a.arm(); err != nil {
 		return s, err
 	}
+	if err := a.spread(); err != nil {
+		return s, err
+	}
 	at, err := event()
 	if err != nil {
 		return s, err
