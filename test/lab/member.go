@@ -3,8 +3,11 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"os/exec"
+	"strings"
 
 	"github.com/ipmpd/ipmpd/test/lab/faults"
 )
@@ -87,6 +90,20 @@ func (m *Member) Repair() error {
 	}
 	if err := m.cable.carrier(true); err != nil {
 		return fmt.Errorf("carrier of %s: %w", m.Name, err)
+	}
+	return nil
+}
+
+// Netem puts the kernel's network emulator on the way from the switch to the host, `Netem("delay", "5ms")`; without
+// arguments it takes it off. It needs a kernel that has it, and tc(8).
+func (m *Member) Netem(args ...string) error {
+	line := []string{"-n", m.sw.ns.Name, "qdisc", "replace", "dev", m.Name, "root", "netem"}
+	if len(args) == 0 {
+		line = []string{"-n", m.sw.ns.Name, "qdisc", "delete", "dev", m.Name, "root"}
+	}
+	out, err := exec.Command("tc", append(line, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("netem %s to %s: %w: %s", strings.Join(args, " "), m.Name, err, bytes.TrimSpace(out))
 	}
 	return nil
 }
