@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# deps.sh PURPOSE...: install what is missing for test, demo, bench, vm, managers, lint, generate or ci. With everything
-# in place it neither needs root nor a network.
+# deps.sh PURPOSE...: install what is missing for test, demo, bench, vm, team, managers, lint, generate or ci. With
+# everything in place it neither needs root nor a network.
 set -euo pipefail
 
 # want FILE-OR-COMMAND PACKAGE: note the package when the thing is not here.
@@ -39,6 +39,9 @@ for purpose in "$@"; do
 		want busybox busybox-static
 		want xz xz-utils
 		;;
+	team)
+		want teamd libteam-utils
+		;;
 	managers)
 		want ip iproute2
 		want dbus-daemon dbus-daemon
@@ -61,10 +64,10 @@ for purpose in "$@"; do
 		want /usr/include/linux/bpf.h linux-libc-dev
 		;;
 	ci)
-		exec "$0" generate lint demo test
+		exec "$0" generate lint demo test vm
 		;;
 	*)
-		echo "deps.sh: unknown purpose $purpose; use test, demo, bench, vm, managers, lint, generate or ci" >&2
+		echo "deps.sh: unknown purpose $purpose; use test, demo, bench, vm, team, managers, lint, generate or ci" >&2
 		exit 2
 		;;
 	esac

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/ipmpd/ipmpd/test/lab/faults"
 )
 
@@ -92,6 +94,17 @@ func (m *Member) Repair() error {
 		return fmt.Errorf("carrier of %s: %w", m.Name, err)
 	}
 	return nil
+}
+
+// Forwards tells whether the switch uses the port: it may learn of a carrier that is back as much as a second
+// after the host does.
+func (m *Member) Forwards() (bool, error) {
+	link, err := m.sw.ns.Link(m.Name)
+	if err != nil {
+		return false, err
+	}
+	state := link.Attrs().OperState
+	return state != netlink.OperDown && state != netlink.OperLowerLayerDown, nil
 }
 
 // Netem puts the kernel's network emulator on the way from the switch to the host, `Netem("delay", "5ms")`; without

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command vm runs the tests that need root on the kernels of the matrix, each in an emulated
-// machine of its own (QEMU without KVM):
+// machine of its own (QEMU without KVM), and the failover benchmark beside bonding and team:
 //
 //	KERNEL=6.12-rt [ONLY=bpf,test/scenario] [RUN=REGEXP] go run ./test/vm
+//	go run ./test/vm smoke          the part of it that `make ci` has time for
+//	go run ./test/vm bench          tools/failbench in one guest
+//	go run ./test/vm gate           a small cell of that against baseline.json
+//	go run ./test/vm exec PROGRAM   any static program
 //
 //	apt-get download ──► cache: vmlinuz, modules ─┐
 //	go test -c ./bpf …, go build ./cmd/ipmpd ─────┼─► initramfs ──► qemu ──► second serial port

@@ -19,8 +19,9 @@ import (
 // /bin/ipmpd. What it leaves in /keep is in out/vm/exec afterwards.
 func execute(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("exec", flag.ContinueOnError)
-	kernel := f.String("kernel", "6.12", "6.1, 6.12 or 6.12-rt")
+	name := f.String("kernel", "6.12", "6.1, 6.12 or 6.12-rt")
 	tools := f.String("tools", "", "programs of this machine that it calls, with commas between")
+	pack := f.String("pack", "", "files that it finds in /bin, with commas between")
 	limit := f.Duration("limit", 10*time.Minute, "of this machine's time")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -28,7 +29,7 @@ func execute(ctx context.Context, args []string) error {
 	if f.NArg() == 0 {
 		return errors.New("exec: no program given; go run ./test/vm exec [-kernel 6.12] PROGRAM ARGUMENT...")
 	}
-	k, err := kernelOf(*kernel)
+	k, err := kernelOf(*name)
 	if err != nil {
 		return err
 	}
@@ -43,26 +44,33 @@ func execute(ctx context.Context, args []string) error {
 	if err := c.basics(work); err != nil {
 		return err
 	}
-	c.tools = append(c.tools, strings.FieldsFunc(*tools, func(r rune) bool { return r == ',' })...)
+	c.tools = append(c.tools, split(*tools)...)
+	for _, here := range split(*pack) {
+		c.file("/bin/"+filepath.Base(here), here)
+	}
 	c.plan.Keep = "/keep"
 	c.dirs = append(c.dirs, "keep")
-	name := filepath.Join("out/vm", "exec")
-	if err := os.MkdirAll(name, 0o755); err != nil {
+	dir := filepath.Join("out/vm", "exec")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	begun := time.Now()
-	rep, out, err := launch(ctx, c, k, name, *limit)
+	rep, out, err := launch(ctx, c, k, dir, *limit)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%s%s: %d s; %s\n", rep.said, rep.release, int(time.Since(begun).Seconds()), out)
-	if err := rep.save(name); err != nil {
+	if err := rep.save(dir); err != nil {
 		return err
 	}
 	if wrong := rep.judge(nil); len(wrong) > 0 {
 		return errors.New(strings.Join(wrong, "\n  "))
 	}
 	return nil
+}
+
+func split(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // basics that each guest has: its first process and the daemon.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,18 +16,23 @@ import (
 // built are the static binaries of a run, the same for every kernel.
 type built struct {
 	dir      string
-	suites   []suite
+	guests   []guest
+	basics   map[string]string   // of each guest
 	expected map[string][]string // names of tests by suite
 }
 
-func build(dir string, list []suite) (*built, error) {
-	b := &built{dir: dir, suites: list, expected: map[string][]string{}}
-	for name, pkg := range map[string]string{"init": "./test/vm/guest", "ipmpd": "./cmd/ipmpd"} {
-		if err := static("build", filepath.Join(dir, name), pkg); err != nil {
-			return nil, err
-		}
+func build(dir string, list []guest) (*built, error) {
+	b := &built{dir: dir, guests: list, expected: map[string][]string{}}
+	c := newCargo()
+	if err := c.basics(dir); err != nil {
+		return nil, err
 	}
-	for _, s := range list {
+	b.basics = c.files
+	var all []suite
+	for _, g := range list {
+		all = append(all, g.suites...)
+	}
+	for _, s := range all {
 		binary := filepath.Join(dir, binaryName(s.pkg))
 		if err := static("test", binary, "-c", "./"+s.pkg); err != nil {
 			return nil, err
@@ -61,22 +67,25 @@ func static(verb, binary string, args ...string) error {
 	return nil
 }
 
-// cargo for a guest that runs a suite.
-func (b *built) cargo(s suite) (*cargo, error) {
-	path := "/tests/" + binaryName(s.pkg)
-	prog := plan.Program{Name: s.pkg, Path: path, Dir: "/src/" + s.pkg, Seconds: s.seconds + 20,
-		Args: []string{"-test.v", "-test.parallel=1", fmt.Sprintf("-test.timeout=%ds", s.seconds)},
-		Env:  []string{"IPMPD_BINARY=/bin/ipmpd", "FLOW=1ms"}}
-	if s.run != "" {
-		prog.Args = append(prog.Args, "-test.run="+s.run)
+// cargo for a guest that runs suites.
+func (b *built) cargo(g guest) (*cargo, error) {
+	c := newCargo()
+	maps.Copy(c.files, b.basics)
+	for _, s := range g.suites {
+		path := "/tests/" + binaryName(s.pkg)
+		prog := plan.Program{Name: s.pkg, Path: path, Dir: "/src/" + s.pkg, Seconds: s.seconds + 20,
+			Args: []string{"-test.v", "-test.parallel=1", fmt.Sprintf("-test.timeout=%ds", s.seconds)},
+			Env:  []string{"IPMPD_BINARY=/bin/ipmpd", "FLOW=1ms"}}
+		if s.run != "" {
+			prog.Args = append(prog.Args, "-test.run="+s.run)
+		}
+		if skip := s.skip(); skip != "" {
+			prog.Args = append(prog.Args, "-test.skip="+skip)
+		}
+		c.plan.Programs = append(c.plan.Programs, prog)
+		c.file(path, filepath.Join(b.dir, binaryName(s.pkg)))
+		c.dirs = append(c.dirs, "src/"+s.pkg)
 	}
-	if skip := s.skip(); skip != "" {
-		prog.Args = append(prog.Args, "-test.skip="+skip)
-	}
-	c := newCargo(prog)
-	c.file("/init", filepath.Join(b.dir, "init"))
-	c.file("/bin/ipmpd", filepath.Join(b.dir, "ipmpd"))
-	c.file(path, filepath.Join(b.dir, binaryName(s.pkg)))
 	return c, sources(c)
 }
 
@@ -88,9 +97,6 @@ func sources(c *cargo) error {
 	}
 	for _, name := range strings.FieldsFunc(string(out), func(r rune) bool { return r == 0 }) {
 		c.file("/src/"+name, name)
-	}
-	for _, s := range suites {
-		c.dirs = append(c.dirs, "src/"+s.pkg)
 	}
 	return nil
 }

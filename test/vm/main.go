@@ -23,13 +23,23 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	switch args := os.Args[1:]; {
-	case len(args) == 0:
-		err = run(ctx)
-	case args[0] == "exec":
-		err = execute(ctx, args[1:])
+	command := ""
+	if len(os.Args) > 1 {
+		command = os.Args[1]
+	}
+	switch command {
+	case "":
+		err = matrix(ctx, whole())
+	case "smoke":
+		err = matrix(ctx, smoke)
+	case "bench":
+		err = bench(ctx)
+	case "gate":
+		err = gate(ctx)
+	case "exec":
+		err = execute(ctx, os.Args[2:])
 	default:
-		err = fmt.Errorf("unknown command %q; use exec, or none for the matrix", args[0])
+		err = fmt.Errorf("unknown command %q; use smoke, bench, gate or exec, or none for the matrix", command)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "vm:", err)
@@ -37,12 +47,13 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+// matrix of kernels and guests.
+func matrix(ctx context.Context, set []guest) error {
 	only := map[string]bool{}
-	for pkg := range strings.FieldsFuncSeq(os.Getenv("ONLY"), func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, pkg := range split(os.Getenv("ONLY")) {
 		only[pkg] = true
 	}
-	list := asked(suites, only, os.Getenv("RUN"))
+	list := asked(set, only, os.Getenv("RUN"))
 	if len(list) == 0 {
 		return fmt.Errorf("ONLY=%s names no package of the matrix", os.Getenv("ONLY"))
 	}
@@ -83,7 +94,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// one kernel of the matrix.
+// one kernel of the matrix: a guest for each list of suites.
 func one(ctx context.Context, b *built, dir, name string) error {
 	k, err := kernelOf(name)
 	if err != nil {
@@ -91,28 +102,33 @@ func one(ctx context.Context, b *built, dir, name string) error {
 	}
 	fmt.Printf("%s: Linux %s\n", k.name, k.release)
 	var errs []error
-	for _, s := range b.suites {
-		errs = append(errs, boot(ctx, b, k, s, dir))
+	for _, g := range b.guests {
+		errs = append(errs, boot(ctx, b, k, g, dir))
 	}
 	return errors.Join(errs...)
 }
 
-// boot a kernel for one suite.
-func boot(ctx context.Context, b *built, k *kernel, s suite, dir string) error {
-	c, err := b.cargo(s)
+// boot a kernel for one guest.
+func boot(ctx context.Context, b *built, k *kernel, g guest, dir string) error {
+	c, err := b.cargo(g)
 	if err != nil {
 		return err
 	}
 	begun := time.Now()
-	rep, out, err := launch(ctx, c, k, filepath.Join(dir, k.name+"-"+s.name()), limit)
+	rep, out, err := launch(ctx, c, k, filepath.Join(dir, k.name+"-"+g.name), limit)
 	if err != nil {
 		return err
 	}
-	expected := map[string][]string{s.pkg: b.expected[s.name()]}
+	expected := map[string][]string{}
+	for _, s := range g.suites {
+		expected[s.pkg] = b.expected[s.name()]
+	}
 	rep.print(os.Stdout, expected)
 	fmt.Printf("    %d s; %s\n", int(time.Since(begun).Seconds()), out)
-	for _, name := range slices.Sorted(maps.Keys(s.without)) {
-		fmt.Printf("    %s: left out: %s\n", name, s.without[name])
+	for _, s := range g.suites {
+		for _, name := range slices.Sorted(maps.Keys(s.without)) {
+			fmt.Printf("    %s: left out: %s\n", name, s.without[name])
+		}
 	}
 	if wrong := rep.judge(expected); len(wrong) > 0 {
 		return errors.New(strings.Join(wrong, "\n  "))

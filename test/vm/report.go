@@ -57,7 +57,7 @@ func (o *outcome) count(verdict, name, said string) {
 
 var nowRunning = regexp.MustCompile(`^=== (?:RUN|NAME|CONT)\s+(\S+)`)
 
-var result = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
+var verdictLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 
 // parse what a guest has printed.
 func parse(r io.Reader) (*report, error) {
@@ -103,7 +103,7 @@ func parse(r io.Reader) (*report, error) {
 			rep.said = append(append(rep.said, line...), '\n')
 			if m := nowRunning.FindStringSubmatch(line); m != nil {
 				running = m[1]
-			} else if m := result.FindStringSubmatch(line); m != nil {
+			} else if m := verdictLine.FindStringSubmatch(line); m != nil {
 				now.count(m[1], m[2], said[m[2]])
 			} else {
 				// The reason of a skip stands before the verdict.

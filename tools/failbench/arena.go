@@ -139,6 +139,10 @@ func (a *arena) home() error {
 	if err := a.wait(a.entrant.Name+" to be ready again", 2*bound, a.contender.Ready); err != nil {
 		return err
 	}
+	// A port that the switch does not use yet would make the next failure longer, of what looks at the carrier only.
+	if err := a.wait("the switch to use all ports", bound, a.forwards); err != nil {
+		return err
+	}
 	if a.entrant.Detects {
 		a.active = a.Members[0]
 		return nil
@@ -154,6 +158,15 @@ func (a *arena) home() error {
 		a.active = in[0]
 		return true, nil
 	})
+}
+
+func (a *arena) forwards() (bool, error) {
+	for _, m := range a.Members {
+		if ok, err := m.Forwards(); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // carriers are the members that data frames go over now, in a sample of some hundred packets.

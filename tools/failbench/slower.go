@@ -10,13 +10,20 @@ import (
 // slower are rounds for a machine that executes one instruction a nanosecond, as the emulated one does: there,
 // rounds of 100 us and three flows of 10 kHz take all of the processor.
 func slower(binary string) (list []entrant) {
-	for _, round := range []time.Duration{150 * time.Microsecond, 200 * time.Microsecond} {
-		d := ipmpd{binary: binary, attach: "tcx", probe: "icmp", round: round, misses: 3}
-		list = append(list, entrant{
-			Name: "ipmpd-tcx-icmp-" + ascii(round), Family: "ipmpd", Interval: round,
-			Settings: fmt.Sprintf("attach tcx, probe icmp, rounds of %s, 3 misses", ascii(round)),
+	for _, m := range []struct {
+		round  time.Duration
+		misses int
+	}{{150 * time.Microsecond, 3}, {150 * time.Microsecond, 2}, {200 * time.Microsecond, 2}} {
+		d := ipmpd{binary: binary, attach: "tcx", probe: "icmp", round: m.round, misses: m.misses}
+		e := entrant{
+			Name: "ipmpd-tcx-icmp-" + ascii(m.round), Family: "ipmpd", Interval: m.round,
+			Settings: fmt.Sprintf("attach tcx, probe icmp, rounds of %s, %d misses", ascii(m.round), m.misses),
 			Subject:  func() (string, error) { return ipmpdSubject(binary) }, New: d.new,
-		})
+		}
+		if m.misses != 3 {
+			e.Name += fmt.Sprintf("-%d-misses", m.misses)
+		}
+		list = append(list, e)
 	}
 	return list
 }
