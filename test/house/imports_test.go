@@ -54,6 +54,7 @@ var graph = []row{
 	{"cmd", []string{"bpf", "pkg/..."}, []string{"github.com/spf13/cobra", "github.com/spf13/pflag",
 		"github.com/coreos/go-systemd/...", "github.com/vishvananda/netlink/...", "github.com/cilium/ebpf/...", "golang.org/x/..."},
 		"wires everything, but nothing that only tests need"},
+	{"test/vm", []string{"test/...", "tools/failbench/result"}, []string{"..."}, "runs the benchmark in a guest, and reads what that left"},
 	{"test", []string{"bpf", "cmd/...", "pkg/...", "test/..."}, []string{"..."}, "tests may see everything"},
 	{"tools", []string{"bpf", "cmd/...", "pkg/...", "test/...", "tools/..."}, []string{"..."}, "as tests"},
 }

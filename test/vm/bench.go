@@ -44,7 +44,7 @@ func bench(ctx context.Context) error {
 	if text := os.Getenv("N"); text != "" {
 		var err error
 		if m.n, err = strconv.Atoi(text); err != nil || m.n < 1 {
-			return fmt.Errorf("N=%s is not a number of failures", text)
+			return fmt.Errorf("failures of each cell: N=%s is not a number above 0", text)
 		}
 	}
 	rep, err := m.run(ctx)

@@ -27,7 +27,7 @@ func execute(ctx context.Context, args []string) error {
 		return err
 	}
 	if f.NArg() == 0 {
-		return errors.New("exec: no program given; go run ./test/vm exec [-kernel 6.12] PROGRAM ARGUMENT...")
+		return errors.New("exec: no program given; go run ./test/vm exec [-kernel 6.12] PROGRAM [ARGUMENTS]")
 	}
 	k, err := kernelOf(*name)
 	if err != nil {

@@ -83,3 +83,23 @@ func TestExpected(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, all, names)
 }
+
+func TestAsked(t *testing.T) {
+	list := []guest{{"one", []suite{{pkg: "bpf", run: "^A$"}, {pkg: "pkg/addr"}}}, {"two", []suite{{pkg: "pkg/netstate"}}}}
+	require.Equal(t, list, asked(list, nil, ""))
+	require.Equal(t, []guest{{"one", []suite{{pkg: "pkg/addr"}}}}, asked(list, map[string]bool{"pkg/addr": true}, ""))
+	require.Equal(t, list[1:], asked(list, map[string]bool{"two": true}, ""))
+	require.Equal(t, []guest{{"one", []suite{{pkg: "bpf", run: "^B$"}}}}, asked(list, map[string]bool{"bpf": true}, "^B$"))
+	require.Empty(t, asked(list, map[string]bool{"none": true}, ""))
+}
+
+// A guest's report is by package: a guest that runs one twice would take one for the other.
+func TestGuestsRunAPackageOnce(t *testing.T) {
+	for _, g := range append(whole(), smoke...) {
+		seen := map[string]bool{}
+		for _, s := range g.suites {
+			require.False(t, seen[s.pkg], "%s in %s", s.pkg, g.name)
+			seen[s.pkg] = true
+		}
+	}
+}
