@@ -58,6 +58,8 @@ type entrant struct {
 	Blind bool
 	// Watched: it is watched for long, that it moves nothing without a cause.
 	Watched bool
+	// Alone: it takes part on a machine with one processor only.
+	Alone bool
 	// Full: it takes part in all scenarios, not in the first three only.
 	Full bool
 	// Subject is what is measured, or why it cannot be here.

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 
 	"github.com/ipmpd/ipmpd/tools/failbench/result"
@@ -63,6 +64,8 @@ func (p plan) cells(entrants []entrant, scenes []scene) (list []cellPlan, err er
 // plays tells whether a contender takes part in a scenario.
 func plays(e entrant, s scene) bool {
 	switch {
+	case e.Alone && runtime.NumCPU() > 1:
+		return false
 	case s.Minutes:
 		return e.Watched || e.Family != "ipmpd"
 	case s.Basic:
