@@ -23,6 +23,7 @@ const (
 	tolerance  = 0.05
 	resolution = 10_000 // ns; packets come every 100 us, and a gap cannot be told much finer
 	baselineAt = "test/vm/baseline.json"
+	still      = 100_000_000 // ns; nothing of the guest may stand still for as long
 	renew      = "make bench-gate RENEW=1"
 )
 
@@ -91,6 +92,12 @@ func mediansOf(rep *report) (baseline, error) {
 		}
 		if c.NotRun != "" {
 			return b, fmt.Errorf("%s was not run: %s", c.Name(), c.NotRun)
+		}
+		for i, sample := range c.Samples {
+			if f := sample.Inbound; f != nil && f.SenderGap > still {
+				return b, fmt.Errorf("%s: everything stood still for %d ms after cut %d; see docs/decisions/0004-threads-and-priorities.md",
+					c.Name(), f.SenderGap/1e6, i+1)
+			}
 		}
 		for _, side := range []result.Side{result.Inbound, result.Outbound} {
 			sum := c.Sum(side)

@@ -70,9 +70,10 @@ func TestMedians(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"a.silent inbound": 6000, "a.silent outbound": 3000}, b.P50)
 	for want, c := range map[string]func(*result.Cell){
-		"was not run: no such thing": func(c *result.Cell) { c.NotRun = "no such thing" },
-		"11 cuts of 12":              func(c *result.Cell) { c.Samples = c.Samples[1:] },
-		"did not come back after 1":  func(c *result.Cell) { c.Samples[3].Unrecovered = true },
+		"was not run: no such thing":         func(c *result.Cell) { c.NotRun = "no such thing" },
+		"11 cuts of 12":                      func(c *result.Cell) { c.Samples = c.Samples[1:] },
+		"stood still for 950 ms after cut 3": func(c *result.Cell) { c.Samples[2].Inbound.SenderGap = 950_000_000 },
+		"did not come back after 1":          func(c *result.Cell) { c.Samples[3].Unrecovered = true },
 	} {
 		_, err := mediansOf(left(t, gateCuts, c))
 		require.ErrorContains(t, err, want)
