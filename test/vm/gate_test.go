@@ -18,6 +18,11 @@ import (
 
 func TestCompare(t *testing.T) {
 	was := baseline{Kernel: "6.12.1", P50: map[string]int64{"a.silent inbound": 1_000_000, "a.silent outbound": 500_000}}
+	short := baseline{P50: map[string]int64{"a.carrier inbound": 140_000}}
+	_, err := compare(short, baseline{P50: map[string]int64{"a.carrier inbound": 164_000}})
+	require.NoError(t, err, "within what a gap can be told to")
+	_, err = compare(short, baseline{P50: map[string]int64{"a.carrier inbound": 166_000}})
+	require.Error(t, err)
 	row := func(in, out int64) baseline {
 		return baseline{Kernel: "6.12.1", P50: map[string]int64{"a.silent inbound": in, "a.silent outbound": out}}
 	}
@@ -27,8 +32,8 @@ func TestCompare(t *testing.T) {
 		err  string
 	}{
 		"the same":             {row(1_000_000, 500_000), []string{"+0.0 %"}, ""},
-		"within":               {row(1_059_000, 466_000), []string{"+5.9 %", "-6.8 %"}, ""},
-		"slower":               {row(1_061_000, 500_000), []string{"+6.1 %"}, "a.silent inbound"},
+		"within":               {row(1_049_000, 476_000), []string{"+4.9 %", "-4.8 %"}, ""},
+		"slower":               {row(1_051_000, 500_000), []string{"+5.1 %"}, "a.silent inbound"},
 		"faster is no error":   {row(1_000_000, 400_000), []string{"-20.0 %", "RENEW=1"}, ""},
 		"a cell is missing":    {baseline{P50: map[string]int64{"a.silent inbound": 1_000_000}}, nil, "a.silent outbound is not in both"},
 		"a cell is new":        {baseline{P50: map[string]int64{"a.silent inbound": 1, "a.silent outbound": 1, "b": 1}}, nil, "b is not in both"},
