@@ -127,8 +127,8 @@ func (b *bonding) Ready() (bool, error) {
 }
 
 // rejoin a member that has been down for a second although nothing is wrong with it any more. With an interval of
-// one tick the monitor comes by every other tick, and believes in a member only if it has heard something within
-// one: a backup, which hears no more than the active member's own probes, can stay down for ever.
+// one tick it stayed so for 20 s when tried: the backup hears no more than the active member's own probes, and too
+// rarely to be believed.
 func (b *bonding) rejoin(link netlink.Link) error {
 	name := link.Attrs().Name
 	since, known := b.down[name]
