@@ -17,14 +17,14 @@ import (
 )
 
 func TestCompare(t *testing.T) {
-	was := baseline{Kernel: "6.12.1", P50: map[string]int64{"a.silent inbound": 1_000_000, "a.silent outbound": 500_000}}
-	short := baseline{P50: map[string]int64{"a.carrier inbound": 140_000}}
-	_, err := compare(short, baseline{P50: map[string]int64{"a.carrier inbound": 164_000}})
+	was := baseline{Kernel: "6.12.1", Mean: map[string]int64{"a.silent inbound": 1_000_000, "a.silent outbound": 500_000}}
+	short := baseline{Mean: map[string]int64{"a.carrier inbound": 140_000}}
+	_, err := compare(short, baseline{Mean: map[string]int64{"a.carrier inbound": 164_000}})
 	require.NoError(t, err, "within what a gap can be told to")
-	_, err = compare(short, baseline{P50: map[string]int64{"a.carrier inbound": 166_000}})
+	_, err = compare(short, baseline{Mean: map[string]int64{"a.carrier inbound": 166_000}})
 	require.Error(t, err)
 	row := func(in, out int64) baseline {
-		return baseline{Kernel: "6.12.1", P50: map[string]int64{"a.silent inbound": in, "a.silent outbound": out}}
+		return baseline{Kernel: "6.12.1", Mean: map[string]int64{"a.silent inbound": in, "a.silent outbound": out}}
 	}
 	for name, c := range map[string]struct {
 		is   baseline
@@ -35,9 +35,9 @@ func TestCompare(t *testing.T) {
 		"within":               {row(1_049_000, 476_000), []string{"+4.9 %", "-4.8 %"}, ""},
 		"slower":               {row(1_051_000, 500_000), []string{"+5.1 %"}, "a.silent inbound"},
 		"faster is no error":   {row(1_000_000, 400_000), []string{"-20.0 %", "RENEW=1"}, ""},
-		"a cell is missing":    {baseline{P50: map[string]int64{"a.silent inbound": 1_000_000}}, nil, "a.silent outbound is not in both"},
-		"a cell is new":        {baseline{P50: map[string]int64{"a.silent inbound": 1, "a.silent outbound": 1, "b": 1}}, nil, "b is not in both"},
-		"of another kernel":    {baseline{Kernel: "6.12.2", P50: map[string]int64{"a.silent inbound": 2_000_000, "a.silent outbound": 1}}, nil, "the baseline is of Linux 6.12.1, this is 6.12.2"},
+		"a cell is missing":    {baseline{Mean: map[string]int64{"a.silent inbound": 1_000_000}}, nil, "a.silent outbound is not in both"},
+		"a cell is new":        {baseline{Mean: map[string]int64{"a.silent inbound": 1, "a.silent outbound": 1, "b": 1}}, nil, "b is not in both"},
+		"of another kernel":    {baseline{Kernel: "6.12.2", Mean: map[string]int64{"a.silent inbound": 2_000_000, "a.silent outbound": 1}}, nil, "the baseline is of Linux 6.12.1, this is 6.12.2"},
 		"how to go on is said": {row(2_000_000, 500_000), nil, "make bench-gate RENEW=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,21 +70,25 @@ func left(t *testing.T, gaps int, change func(*result.Cell)) *report {
 	return &report{release: "6.12", files: map[string][]byte{"cells/a.silent.json": text, "report.md": nil}}
 }
 
-func TestMedians(t *testing.T) {
-	b, err := mediansOf(left(t, gateCuts, nil))
+func TestMeans(t *testing.T) {
+	b, err := meansOf(left(t, gateCuts, nil))
 	require.NoError(t, err)
-	require.Equal(t, map[string]int64{"a.silent inbound": 6000, "a.silent outbound": 3000}, b.P50)
+	require.Equal(t, map[string]int64{"a.silent inbound": 6500, "a.silent outbound": 3250}, b.Mean)
 	for want, c := range map[string]func(*result.Cell){
 		"was not run: no such thing":         func(c *result.Cell) { c.NotRun = "no such thing" },
 		"11 cuts of 12":                      func(c *result.Cell) { c.Samples = c.Samples[1:] },
 		"stood still for 950 ms after cut 3": func(c *result.Cell) { c.Samples[2].Inbound.SenderGap = 950_000_000 },
 		"did not come back after 1":          func(c *result.Cell) { c.Samples[3].Unrecovered = true },
 	} {
-		_, err := mediansOf(left(t, gateCuts, c))
+		_, err := meansOf(left(t, gateCuts, c))
 		require.ErrorContains(t, err, want)
 	}
-	_, err = mediansOf(&report{})
+	_, err = meansOf(&report{})
 	require.ErrorContains(t, err, "no cell")
+}
+
+func TestMeanOf(t *testing.T) {
+	require.Equal(t, int64(3), meanOf([]int64{1, 2, 4, 1000}))
 }
 
 func TestSame(t *testing.T) {
@@ -101,8 +105,8 @@ func TestBaseline(t *testing.T) {
 	var b baseline
 	require.NoError(t, json.Unmarshal(text, &b))
 	require.Equal(t, gateCuts, b.Cuts)
-	require.Len(t, b.P50, 4)
-	for name, ns := range b.P50 {
+	require.Len(t, b.Mean, 4)
+	for name, ns := range b.Mean {
 		require.Regexp(t, `\.(carrier|silent) (inbound|outbound)$`, name)
 		require.Regexp(t, gateCells, strings.Fields(name)[0])
 		require.Positive(t, ns)
