@@ -19,9 +19,9 @@ import (
 func TestCompare(t *testing.T) {
 	was := baseline{Kernel: "6.12.1", Mean: map[string]int64{"a.silent inbound": 1_000_000, "a.silent outbound": 500_000}}
 	short := baseline{Mean: map[string]int64{"a.carrier inbound": 140_000}}
-	_, err := compare(short, baseline{Mean: map[string]int64{"a.carrier inbound": 164_000}})
+	_, err := compare(short, baseline{Mean: map[string]int64{"a.carrier inbound": 189_000}})
 	require.NoError(t, err, "within what a gap can be told to")
-	_, err = compare(short, baseline{Mean: map[string]int64{"a.carrier inbound": 166_000}})
+	_, err = compare(short, baseline{Mean: map[string]int64{"a.carrier inbound": 191_000}})
 	require.Error(t, err)
 	row := func(in, out int64) baseline {
 		return baseline{Kernel: "6.12.1", Mean: map[string]int64{"a.silent inbound": in, "a.silent outbound": out}}
