@@ -21,6 +21,7 @@ func count(t *testing.T, p *faults.Port, d faults.Direction, s faults.Slot) uint
 // TestFaults pings the first member's test address from the peer, and judges by what came back to
 // the peer and by the counters of the peer's port.
 func TestFaults(t *testing.T) {
+	long(t)
 	const pings = 40
 	echo := faults.Echo()
 	for _, row := range []struct {

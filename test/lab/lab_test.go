@@ -16,6 +16,14 @@ import (
 	"github.com/ipmpd/ipmpd/test/lab/faults"
 )
 
+// long marks a test for which `make test` has no time; tools/test-long.sh runs it.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("LONG") == "" {
+		t.Skip("LONG=1: `make ci` runs it")
+	}
+}
+
 // seeded puts the seed's addresses on the members, as a daemon would.
 func seeded(t *testing.T, opts Options) *Lab {
 	t.Helper()

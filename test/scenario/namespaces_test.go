@@ -30,6 +30,7 @@ func by(command ...string) starter {
 // TestWaysIntoANamespace: however the daemon got there, a failure is found, and its crash and next
 // start cost no packet. Where there is no bpffs it mounts one for itself.
 func TestWaysIntoANamespace(t *testing.T) {
+	long(t)
 	for name, start := range map[string]starter{
 		"ip netns exec": by("ip", "netns", "exec", "HOST"),
 		// Its mounts stay this machine's, but for what the daemon mounts.

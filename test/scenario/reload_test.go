@@ -53,6 +53,7 @@ func TestReloadOfTheSameFile(t *testing.T) {
 // TestReloadOfTheRules: detection time, targets, test addresses, the way of attaching. Nothing of it is
 // taken for a failure, and what fails right afterwards is one.
 func TestReloadOfTheRules(t *testing.T) {
+	long(t)
 	plain := blueText([]int{0, 1}, "10")
 	s := reloadScene(t, 2, file(plain))
 	require.NoError(t, s.Router.AddAddr("eth0", "192.0.2.2/24"))
