@@ -8,7 +8,9 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/ipmpd/ipmpd/test/lab"
@@ -68,29 +70,44 @@ protocol bfd {
 	return []*process{p}, nil
 }
 
-const frrDir = "/usr/lib/frr/"
+const (
+	frrDir  = "/usr/lib/frr/"
+	frrUser = "frr"
+)
 
 // launchFRR starts zebra, which tells bfdd of the interfaces, and bfdd. A path space of their own keeps their
-// sockets apart from those of this host's and of the other end's.
+// sockets apart from those of this host's and of the other end's. They insist on a user of their package's
+// group frrvty, who may not read where the results are: the folder has a copy of what they are configured by.
 func launchFRR(t *topology, ns *lab.Netns, name, ifname string, own, other netip.Addr) (list []*process, err error) {
 	space := filepath.Base(t.Dir) + "-" + name
 	sockets := filepath.Join("/var/run/frr", space)
 	if err := os.MkdirAll(sockets, 0o755); err != nil {
 		return nil, err
 	}
+	owner, err := user.Lookup(frrUser)
+	if err != nil {
+		return nil, fmt.Errorf("%w; the package frr makes it", err)
+	}
+	uid, err := strconv.Atoi(owner.Uid)
+	if err != nil {
+		return nil, fmt.Errorf("user %s: %w", frrUser, err)
+	}
+	if err := os.Chown(sockets, uid, -1); err != nil {
+		return nil, err
+	}
 	for _, d := range []struct{ daemon, config string }{
 		{"zebra", ""},
 		{"bfdd", fmt.Sprintf("bfd\n peer %s local-address %s interface %s\n  detect-multiplier 3\n  receive-interval 10\n  transmit-interval 10\n exit\nexit\n", other, own, ifname)},
 	} {
-		config, err := t.Config(name+"-"+d.daemon+".conf", d.config)
-		if err != nil {
+		if _, err := t.Config(name+"-"+d.daemon+".conf", d.config); err != nil {
 			return list, err
 		}
-		if config, err = filepath.Abs(config); err != nil {
+		config := filepath.Join(sockets, d.daemon+".conf")
+		if err := os.WriteFile(config, []byte(d.config), 0o644); err != nil {
 			return list, err
 		}
 		p, err := start(ns, filepath.Join(t.Dir, name+"-"+d.daemon+".log"), exec.Command(frrDir+d.daemon, "-N", space, "-f", config,
-			"-i", filepath.Join(sockets, d.daemon+".pid"), "-u", "root", "-g", "root", "-A", "127.0.0.1", "-P", "0", "--log", "stdout"))
+			"-i", filepath.Join(sockets, d.daemon+".pid"), "-u", frrUser, "-g", frrUser, "-A", "127.0.0.1", "-P", "0", "--log", "stdout"))
 		if err != nil {
 			return list, err
 		}
