@@ -23,6 +23,7 @@ type instance struct {
 	failedFrom uint64  // Sample.Answered at the failure: what was good before counts for nothing
 	linkUpAt   int64   // ns, last time that carrier came
 	aliveAt    int64   // ns, where it is judged alone: last answer, or when there was nobody to ask
+	heard      bool    // it has answered, be it before the prober counted from 0 again
 	noTargetAt int64   // ns, since when there is no target; 0: there is one, or there are no probes
 	txFrom     uint64  // Sample.TxPackets when sends began to be refused
 	repairs    []int64 // ns, of the last minute
@@ -34,6 +35,7 @@ type instance struct {
 func (i *instance) take(s Sample) {
 	old := i.sample
 	i.sample = s
+	i.heard = i.heard || s.LastReply != 0
 	back := old.Disabled && !s.Disabled
 	switch {
 	case s.Answered < old.Answered:
@@ -63,7 +65,7 @@ func (i *instance) byLink() bool {
 	if !i.probed() {
 		return true
 	}
-	return i.sample.Targets == 0 || (i.sample.LastReply == 0 && i.sample.Answered == 0)
+	return i.sample.Targets == 0 || !i.heard && i.sample.Answered == 0
 }
 
 // targetless: it would be probed, but there is nobody to ask.

@@ -77,6 +77,27 @@ func TestLinkFlapWithoutAnswers(t *testing.T) {
 	require.Equal(t, []string{"failed 0 both linkcarrier", "repaired 0 both "}, h.took())
 }
 
+// Its carrier is back, but the way behind it is not, as a switch port takes its time to forward. That the
+// prober counts from 0 again does not mean that nobody ever answered.
+func TestLinkFlapCountsAnew(t *testing.T) {
+	h := newHost(t, 2, nil)
+	h.run(100*time.Millisecond, 0, 1)
+	h.took()
+	h.samples[0].Link = LinkDown
+	h.run(time.Millisecond, 1)
+	h.samples[0].Link = LinkUp
+	h.samples[0].Answered, h.samples[0].LastReply, h.samples[0].Streak, h.samples[0].Answering = 0, 0, 0, 0
+	h.run(0)
+	require.Equal(t, []string{"failed 0 both linkcarrier"}, h.took())
+	for range 10 {
+		h.samples[0].Answered = 0 // not judged by what its sibling answers
+		h.run(100 * time.Millisecond)
+	}
+	require.Empty(t, h.took(), "it has not answered since")
+	h.run(200*time.Millisecond, 0, 1)
+	require.Equal(t, []string{"repaired 0 both "}, h.took())
+}
+
 // Spec section 1.3: the last target of a failed member goes; it stays failed, as nothing shows that it
 // is good again. One that is good has nothing to be judged by then: unknown, and usable by its link.
 func TestTargetsGone(t *testing.T) {

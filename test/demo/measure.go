@@ -210,7 +210,7 @@ func (m *measurement) note(i int, c trial.Cut) {
 			e.Interface, e.Time.Format("15:04:05.000000"), e.Cause, e.Detail, c.Kind, i+1, c.Member)
 	}
 	if len(c.Unexplained) > 0 {
-		fmt.Fprint(m.out, m.Daemon.Tail(20))
+		fmt.Fprint(m.out, m.Daemon.Tail(60))
 	}
 	if c.Missed {
 		fmt.Fprintf(m.out, "  MISSED %s cut %d of %s\n", c.Kind, i+1, c.Member)
