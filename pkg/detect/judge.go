@@ -93,6 +93,7 @@ func (t *Tracker) repairs(now int64) (out []Finding) {
 				out = append(out, t.repaired(i, "no other member is usable"))
 			}
 		case t.settings.Alone && i.silentYet():
+		case i.byLink() && t.otherFailed(i):
 		case i.good(now, &t.settings):
 			i.repair(now)
 			out = append(out, t.repaired(i, fmt.Sprintf("%d answered rounds in a row", s.Streak)))
@@ -103,6 +104,16 @@ func (t *Tracker) repairs(now int64) (out []Finding) {
 		}
 	}
 	return out
+}
+
+// otherFailed: nothing of this family was ever answered, as its targets have only just been found, say, and the
+// member's other family is probed and has failed. What the link says is no proof then that the way is good.
+func (t *Tracker) otherFailed(i *instance) bool {
+	if t.settings.Alone || !i.probed() {
+		return false
+	}
+	other := t.instances[key{i.sample.Member, 1 - i.sample.Family}]
+	return other != nil && !other.sample.Disabled && other.state == Failed && !other.byLink()
 }
 
 // unknowns finds instances that were ok and have had nobody to ask for a while, and one that is alone and

@@ -98,6 +98,28 @@ func TestLinkFlapCountsAnew(t *testing.T) {
 	require.Equal(t, []string{"repaired 0 both "}, h.took())
 }
 
+// A family whose target is found while the member has failed waits for the other one's word.
+func TestFamilyHasATargetLater(t *testing.T) {
+	h := newHost(t, 2, nil)
+	for m := range 2 {
+		h.samples = append(h.samples, Sample{Member: m, Family: IPv6, Kind: KindICMP, Link: LinkUp})
+	}
+	h.run(100*time.Millisecond, 0, 1)
+	h.took()
+	h.tracker.Verdict(h.now, 0, IPv4, true)
+	require.False(t, h.tracker.Usable(0, IPv6), "it follows")
+	h.run(10*time.Millisecond, 1)
+	for i := range h.samples {
+		h.samples[i].Targets = 1
+	}
+	h.run(300 * time.Millisecond) // its first round is not over yet
+	require.False(t, h.tracker.Usable(0, IPv6))
+	h.took()
+	h.run(300*time.Millisecond, 0, 1)
+	require.True(t, h.tracker.Usable(0, IPv6))
+	require.True(t, h.tracker.Usable(0, IPv4))
+}
+
 // Spec section 1.3: the last target of a failed member goes; it stays failed, as nothing shows that it
 // is good again. One that is good has nothing to be judged by then: unknown, and usable by its link.
 func TestTargetsGone(t *testing.T) {
