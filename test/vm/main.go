@@ -30,6 +30,11 @@ func main() {
 	switch command {
 	case "":
 		err = matrix(ctx, whole())
+	case "fetch":
+		for _, k := range kernels {
+			_, fetched := kernelOf(k.name)
+			err = errors.Join(err, fetched)
+		}
 	case "smoke":
 		err = matrix(ctx, smoke)
 	case "bench":
@@ -39,7 +44,7 @@ func main() {
 	case "exec":
 		err = execute(ctx, os.Args[2:])
 	default:
-		err = fmt.Errorf("unknown command %q; use smoke, bench, gate or exec, or none for the matrix", command)
+		err = fmt.Errorf("unknown command %q; use fetch, smoke, bench, gate or exec, or none for the matrix", command)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "vm:", err)
