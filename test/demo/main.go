@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -38,13 +39,13 @@ type options struct {
 
 func parse(args []string, env func(string) string) (options, error) {
 	var o options
-	cuts, err := strconv.Atoi(defaulted(env("CUTS"), "0"))
+	cuts, err := strconv.Atoi(cmp.Or(env("CUTS"), "0"))
 	if err != nil || cuts < 0 {
 		return o, fmt.Errorf("CUTS=%s: not a number of cuts", env("CUTS"))
 	}
 	set := func(name string) bool { v := env(name); return v != "" && v != "0" }
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
-	f.StringVar(&o.binary, "ipmpd", defaulted(env("IPMPD"), "bin/ipmpd"), "the daemon's binary")
+	f.StringVar(&o.binary, "ipmpd", cmp.Or(env("IPMPD"), "bin/ipmpd"), "the daemon's binary")
 	f.StringVar(&o.attach, "attach", env("ATTACH"), "attach mode: tcx, xdp; empty is auto (ATTACH)")
 	f.IntVar(&o.cuts, "cuts", cuts, "number of silent and of carrier cuts to measure (CUTS)")
 	f.BoolVar(&o.json, "json", set("JSON"), "one JSON object as the last line (JSON)")
@@ -69,13 +70,6 @@ func parse(args []string, env func(string) string) (options, error) {
 		o.cuts = 10
 	}
 	return o, nil
-}
-
-func defaulted(s, value string) string {
-	if s == "" {
-		return value
-	}
-	return s
 }
 
 func main() {

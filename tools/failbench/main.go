@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -37,12 +38,12 @@ type options struct {
 func parse(args []string, env func(string) string) (options, error) {
 	var o options
 	set := func(name string) bool { v := env(name); return v != "" && v != "0" }
-	minutes, err := strconv.Atoi(defaulted(env("MINUTES"), "0"))
+	minutes, err := strconv.Atoi(cmp.Or(env("MINUTES"), "0"))
 	if err != nil || minutes < 0 {
 		return o, fmt.Errorf("MINUTES=%s: not a number of minutes", env("MINUTES"))
 	}
 	f := flag.NewFlagSet("failbench", flag.ContinueOnError)
-	f.StringVar(&o.binary, "ipmpd", defaulted(env("IPMPD"), "bin/ipmpd"), "the daemon's binary (IPMPD)")
+	f.StringVar(&o.binary, "ipmpd", cmp.Or(env("IPMPD"), "bin/ipmpd"), "the daemon's binary (IPMPD)")
 	f.StringVar(&o.out, "out", "out/bench", "directory of the results")
 	f.StringVar(&o.only, "only", env("ONLY"), "measure the cells CONTENDER.SCENARIO that match (ONLY)")
 	f.BoolVar(&o.quick, "quick", set("QUICK"), "few failures for each cell (QUICK)")
@@ -61,13 +62,6 @@ func parse(args []string, env func(string) string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	return o, nil
-}
-
-func defaulted(s, value string) string {
-	if s == "" {
-		return value
-	}
-	return s
 }
 
 func main() {
