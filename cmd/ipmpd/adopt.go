@@ -39,19 +39,16 @@ type replacedRoute struct {
 	Metrics   []byte       `json:"metrics,omitempty"` // RTA_METRICS
 }
 
-// adopt looks for routes through members that are to follow their groups, in what the host has now;
-// it returns whether something is wanted that was not wanted before.
-func (e *engine) adopt(s *netstate.Snapshot) (changed bool) {
+// adopt looks for routes through members that are to follow their groups, in what the host has now.
+func (e *engine) adopt(s *netstate.Snapshot) {
+	e.adopted = s
 	o := routesOf(s)
 	for _, u := range e.groups() {
 		g := u.desired()
 		taken, beside := addr.Adoptable(&g, &o)
 		u.staying, u.stayCount = addr.StayingRoutes(&g, &o, mostForeign)
-		if !slices.Equal(beside, u.beside) {
-			u.beside, changed = beside, true
-		}
+		u.beside = beside
 		if news := u.remember(taken); len(news) > 0 {
-			changed = true
 			e.journal.SetAdopted(u.cfg.Name, u.adopted)
 			for _, r := range news[:min(len(news), sayAdopted)] {
 				e.log.Info("route adopted", "group", u.cfg.Name, "to", r.To, "via", viaText(r.Gateways()), "metric", r.Metric)
@@ -61,7 +58,6 @@ func (e *engine) adopt(s *netstate.Snapshot) (changed bool) {
 			}
 		}
 	}
-	return changed
 }
 
 // viaText of a route's gateways, "": on link.

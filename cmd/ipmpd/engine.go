@@ -84,6 +84,7 @@ type engine struct {
 	// start, and at a release.
 	formerTried bool
 	drift       drift
+	adopted     *netstate.Snapshot // what adopt looked at last
 	copies      copies
 	casts       casting
 	sysctls     *netstate.SysctlWatcher // nil in tests

@@ -21,7 +21,12 @@ func observed(s *netstate.Snapshot, d addr.Desired) addr.Observed {
 
 // observed is the host as it is known now.
 func (e *engine) observed(d addr.Desired) addr.Observed {
-	o := translated(e.watcher.Snapshot())
+	return e.observedIn(e.watcher.Snapshot(), d)
+}
+
+// observedIn a snapshot.
+func (e *engine) observedIn(s *netstate.Snapshot, d addr.Desired) addr.Observed {
+	o := translated(s)
 	o.Sysctls = e.readSysctls(addr.SysctlKeys(d))
 	return o
 }

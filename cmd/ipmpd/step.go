@@ -141,8 +141,12 @@ func (e *engine) apply() []addr.Failure {
 	if !e.sync() {
 		e.drift.forget() // what is not there may be on its way
 	}
+	s := e.watcher.Snapshot()
+	if s != e.adopted {
+		e.adopt(s) // ours would take the place of a route that nobody had looked at
+	}
 	d := e.desired()
-	o := e.observed(d)
+	o := e.observedIn(s, d)
 	ops := addr.Plan(d, o)
 	e.remember(d, o, ops)
 	e.recordReplaced(ops, &o)
