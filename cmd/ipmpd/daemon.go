@@ -233,7 +233,7 @@ func (d *daemon) run(ctx context.Context) error {
 		Listener: d.listener, Backend: backend{e, d.reloader}, Events: e.public, Version: d.version, Probes: probes(d.prober), Log: d.log})
 	systemd := &notifier{healthy: d.healthy, log: d.log}
 	d.reloader.status = systemd.Status
-	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Event: e.onVerdict}
+	reader := &probe.Reader{Events: d.objects.Events(), Realtime: d.realtime, Warn: d.warn, Prober: d.prober, Event: e.onVerdict}
 	asker := &probe.Asker{
 		Questions: d.question, Realtime: d.realtime, Warn: d.warn,
 		Carrier: d.askCarrier, Answer: e.onCarrier, Failed: e.onNoCarrier}

@@ -35,6 +35,7 @@ type Prober struct {
 	fd        int
 	key       sipKey // of the nonces
 	rounded   uint64 // thread only: rounds of all tracks so far
+	near      near   // the reader
 
 	plan    atomic.Pointer[compiledPlan]
 	stopped atomic.Bool
@@ -101,6 +102,7 @@ func (p *Prober) Run(ctx context.Context) error {
 //go:norace
 func (p *Prober) pass(plan *compiledPlan, watches []*Watch, now int64) (wake int64) {
 	p.beat.Store(now)
+	p.near.follow(now)
 	wake = now + int64(maxSleep)
 	for i := range plan.tracks {
 		t := &plan.tracks[i]

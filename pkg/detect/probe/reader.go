@@ -21,6 +21,9 @@ type Reader struct {
 	Realtime Realtime
 	Warn     func(error) // what the kernel did not permit; may be nil
 
+	// Prober is whose CPU the thread shares, one priority above it, if both are real-time; may be nil.
+	Prober *Prober
+
 	// Event is called on the reader's thread before anything else is done: it fires the
 	// contingency of the verdict, then hands the event on. ev is only valid during the call;
 	// wokeNs is CLOCK_MONOTONIC, when the thread had the event.
@@ -37,6 +40,10 @@ func (r *Reader) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = ring.Close() })
 	defer stop()
 	return RealtimeThread(r.Realtime, r.Warn, func() error {
+		if r.Prober != nil && r.Realtime.above() {
+			r.Prober.near.keep()
+			defer r.Prober.near.leave()
+		}
 		var rec ringbuf.Record
 		for {
 			err := ring.ReadInto(&rec)

@@ -55,3 +55,15 @@ func (rt Realtime) apply(warn func(error)) {
 		}
 	}
 }
+
+// above puts the calling thread one priority above rt, where that is permitted; it returns whether the thread
+// is real-time.
+func (rt Realtime) above() bool {
+	attr, err := unix.SchedGetAttr(0, 0)
+	if err != nil || attr.Policy != unix.SCHED_FIFO {
+		return false
+	}
+	attr.Priority = uint32(rt.Priority + 1)
+	_ = unix.SchedSetAttr(0, attr, 0) // as far as RLIMIT_RTPRIO goes
+	return true
+}
