@@ -149,7 +149,6 @@ func (b *Batch) announce(r *Result) {
 	if b.first == 0 {
 		return
 	}
-	b.trial()
 	// The first one alone: it is as fast with a thousand addresses as with one.
 	n, at, errno := b.burst.send(b.a.sender.fd, 0, 1)
 	if n > 0 {
