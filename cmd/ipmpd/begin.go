@@ -211,12 +211,16 @@ func (e *engine) forget(places seating) {
 // onVerdict runs on the reader's thread: first the announcements, then, on the finisher's thread, routes
 // and addresses, and the engine.
 func (e *engine) onVerdict(ev *bpf.Event, woke int64) {
-	e.finisher.hand(&verdictNews{event: *ev, woke: woke, fired: e.fast.verdict(ev)})
+	n := &verdictNews{event: *ev, woke: woke, fired: e.fast.verdict(ev)}
+	e.finisher.hand(n.fired, n)
 }
 
-// onCarrier runs on the asker's thread: an answer to a question about a carrier.
+// onCarrier runs on the asker's thread, with an answer to a question about a carrier, and on the one that
+// hears link messages. Like onVerdict it leaves routes and addresses to the finisher.
 func (e *engine) onCarrier(number, ifindex int, up bool, at int64) {
-	e.carrier(number, ifindex, up, at)
+	if n := e.carrier(number, ifindex, up, at); n != nil {
+		e.finisher.hand(n.fired, n)
+	}
 }
 
 // onNoCarrier: the question could not be answered, because the interface is gone as a rule.
@@ -234,12 +238,10 @@ func (e *engine) onLink(ev netstate.LinkEvent) {
 	if !ok {
 		return
 	}
+	e.onCarrier(number, ev.Index, ev.Exists && ev.Carrier, monotonic())
 	if !ev.Exists {
-		e.carrier(number, ev.Index, false, monotonic())
-		e.events <- &linkNews{ifindex: ev.Index, gone: true}
-		return
+		e.finisher.hand(nil, &linkNews{ifindex: ev.Index, gone: true})
 	}
-	e.carrier(number, ev.Index, ev.Carrier, monotonic())
 }
 
 func (e *engine) byIfindex(ifindex int) (int, bool) {
@@ -251,25 +253,25 @@ func (e *engine) byIfindex(ifindex int) (int, bool) {
 	return at.number, ok
 }
 
-// carrier news: of a loss, the contingency first. News that nothing has changed are not passed on.
-func (e *engine) carrier(number, ifindex int, up bool, at int64) {
+// carrier news: of a loss, the announcements first. Nil where nothing has changed.
+func (e *engine) carrier(number, ifindex int, up bool, at int64) *linkNews {
 	seats := e.seats.Load()
 	if seats == nil {
-		return
+		return nil
 	}
 	seat, ok := (*seats)[ifindex]
 	if !ok || seat.number != number {
-		return
+		return nil
 	}
 	was := e.carriers[number].Swap(upness(up))
 	if was == upness(up) {
-		return
+		return nil
 	}
 	n := &linkNews{ifindex: ifindex, up: up, at: at}
 	if !up {
 		n.took, n.fired = e.fast.carrierLost(seat.group, seat.bit)
 	}
-	e.events <- n
+	return n
 }
 
 const (

@@ -135,7 +135,7 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 	d.engine = &engine{
 		log: log, events: make(chan any, 1024), journal: openJournal(g.State, log), public: &control.Broadcaster{},
 		objects: d.objects, shown: d.objects, instances: d.objects.Instances(), tracks: d.objects.Tracks(), epoch: 1,
-		fast:    &fastPath{tracks: d.objects.Tracks()},
+		fast:    &fastPath{tracks: d.objects.Tracks(), herald: addr.NewHerald(d.applier)},
 		applier: d.applier, announcer: addr.NewAnnouncer(d.applier.Sender(), log),
 		watcher: d.watcher, news: d.watcher.Changes(), sysctls: d.sysctls, readSysctls: netstate.Sysctls, prober: d.prober, questions: d.question,
 		censuses: make(chan *census, 2*bpf.Members), icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),

@@ -69,6 +69,7 @@ func (w *world) kernelVerdict(u *unit, m *member, family int) {
 	fired := e.fast.verdict(ev)
 	fired.finish()
 	w.firing = firing
+	w.passedOn(u, fired)
 	prepared := false
 	if fresh {
 		require.NotNil(w.t, fired, "nothing was prepared for %s %v", m.cfg.Name, f)
@@ -90,6 +91,28 @@ func (w *world) kernelVerdict(u *unit, m *member, family int) {
 		_ = e.step(u, group.HealthChanged{Member: m.index, Family: f, Health: group.Failed, Cause: group.CauseProbe, Detail: "both"},
 			&origin{from: 1, verdict: 1, fired: fired})
 		w.prepared = false
+	}
+}
+
+// passedOn: what was announced is of members that are usable by the words, and nobody else is taken for the
+// owner of an address by who announces next.
+func (w *world) passedOn(u *unit, fired *firing) {
+	var words [bpf.Families]uint32
+	for f := range words {
+		words[f] = bpf.ReadWord(&w.e.tracks[bpf.TrackNumber(u.slot, f)]).Usable
+	}
+	if fired != nil {
+		for _, a := range fired.announced {
+			_, m := w.e.findLink(a.Link)
+			require.NotZero(w.t, words[familyOfIP(a.Address)]&(1<<m.bit), "%s was announced on %s, which is out", a.Address, m.cfg.Name)
+		}
+	}
+	r := w.e.fast.relays[u.slot].Load()
+	for i, a := range u.cfg.Addresses {
+		word := words[familyOfIP(a.Prefix.Addr())]
+		if owner := r.succession.Owner(i); word != 0 {
+			require.True(w.t, owner >= 0 && word&(1<<u.members[owner].bit) != 0, "%s is left with %d, usable %b", a.Prefix, owner, word)
+		}
 	}
 }
 

@@ -126,7 +126,11 @@ func (w *world) cable(u *unit, m *member) {
 	w.h.SetCarrier(m.ifindex, up)
 	then, failures := u.inUse(u.state.Contingency(m.index, group.Both).Owners), w.h.Failures
 	w.firing = true
-	w.e.carrier(m.number, m.ifindex, up, monotonic())
+	if n := w.e.carrier(m.number, m.ifindex, up, monotonic()); n != nil {
+		w.passedOn(u, n.fired)
+		n.fired.finish()
+		w.e.events <- n
+	}
 	w.firing = false
 	if fresh {
 		require.Equal(w.t, failures, w.h.Failures, "what was prepared for a loss of the link was refused")

@@ -64,7 +64,7 @@ func (w *world) reload(at int) {
 			e.carriers[m.number].Store(upness(m.link == group.LinkUp))
 		}
 	}
-	e.fast.groups[n.slot].Store(nil)
+	e.fast.forget(n.slot)
 	for f := range bpf.Families {
 		bpf.ChangeWord(&e.tracks[bpf.TrackNumber(n.slot, f)], 0, 0)
 	}

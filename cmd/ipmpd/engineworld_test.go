@@ -147,7 +147,7 @@ func (w *world) assemble(cfg *config.Config) {
 	e := &engine{
 		log: log, events: make(chan any, 1024), public: &control.Broadcaster{}, quiet: true,
 		journal: &journal{log: log, path: "/dev/null/not on a disk", dirty: make(chan struct{}, 1)},
-		shown:   w, instances: make([]bpf.Instance, bpf.Members*bpf.Families), tracks: tracks, fast: &fastPath{tracks: tracks},
+		shown:   w, instances: make([]bpf.Instance, bpf.Members*bpf.Families), tracks: tracks, fast: &fastPath{tracks: tracks, herald: addr.NewHerald(applier)},
 		applier: applier, announcer: addr.NewAnnouncer(applier.Sender(), log),
 		watcher: w, readSysctls: w.sysctls, synced: context.Background(),
 	}

@@ -13,17 +13,23 @@ import (
 	"github.com/ipmpd/ipmpd/pkg/detect/probe"
 )
 
-// finisher writes routes and addresses of what the reader has announced, on a FIFO thread of its own,
-// and hands the news on to the engine, in order. The kernel takes a millisecond for it; a member that
-// fails in both families has two verdicts within a round, and the second one's announcements do not
-// wait for the first one's addresses (docs/decisions/0019).
+// finisher writes routes and addresses of what the reader or the asker has announced, on a FIFO thread of
+// its own, and hands the news on to the engine, in order. The kernel takes a millisecond for it; a member
+// that fails in both families has two verdicts within a round, two members may lose their carrier at
+// once, and the second one's announcements do not wait for the first one's addresses (docs/decisions/0019).
 //
 // An eventfd wakes it, not the channel: Go's scheduler would leave that to an ordinary thread.
 type finisher struct {
 	fd      int
-	queue   chan *verdictNews
+	queue   chan news
 	stopped atomic.Bool
 	next    func(any)
+}
+
+// news for the engine, after what was fired for it is finished.
+type news struct {
+	fired *firing
+	event any
 }
 
 // newFinisher makes one; close it when run has ended. next gets the news.
@@ -33,14 +39,14 @@ func newFinisher(next func(any)) (*finisher, error) {
 		return nil, fmt.Errorf("make eventfd for routes and addresses: %w", err)
 	}
 	// A verdict for each member of many groups; with more the reader waits.
-	return &finisher{fd: fd, queue: make(chan *verdictNews, 256), next: next}, nil
+	return &finisher{fd: fd, queue: make(chan news, 256), next: next}, nil
 }
 
 func (f *finisher) close() error { return unix.Close(f.fd) }
 
-// hand over what was announced. Runs on the reader's thread.
-func (f *finisher) hand(n *verdictNews) {
-	f.queue <- n
+// hand over what was announced, and what the engine is to hear. Runs on the threads that announce.
+func (f *finisher) hand(fired *firing, event any) {
+	f.queue <- news{fired, event}
 	f.wake()
 }
 
@@ -75,7 +81,7 @@ func (f *finisher) finishAll() {
 		select {
 		case n := <-f.queue:
 			n.fired.finish()
-			f.next(n)
+			f.next(n.event)
 		default:
 			return
 		}

@@ -25,7 +25,7 @@ func TestFinisher(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- f.run(ctx, probe.Realtime{}, nil) }()
 	for i := range 3 {
-		f.hand(&verdictNews{event: bpf.Event{Bit: uint8(i)}})
+		f.hand(nil, &verdictNews{event: bpf.Event{Bit: uint8(i)}})
 	}
 	require.Empty(t, heard)
 	close(held)

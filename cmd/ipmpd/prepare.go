@@ -129,9 +129,9 @@ func (u *unit) usable(family int) (bits uint32) {
 // generation of its words.
 func (e *engine) prepare(u *unit, position int, from *prepared) {
 	e.preparations++
-	next := &contingencies{generation: from.generation, usable: from.word}
 	d, settled := from.part.Desired, from.part.Observed
 	now, tell := u.placed(), e.teller(u, settled)
+	next := &contingencies{generation: from.generation, usable: from.word, before: outcome{now, u.active()}}
 	for _, m := range u.members {
 		for which, then := range from.then[m.index] {
 			if then.owners == nil {
@@ -142,7 +142,7 @@ func (e *engine) prepare(u *unit, position int, from *prepared) {
 				family = which
 			}
 			after := addr.After(d, position, m.index, family, then.owners, then.active)
-			c := &contingency{announced: tell.all(now, then.owners)}
+			c := &contingency{announced: tell.all(now, then.owners), then: then}
 			batch, err := e.applier.Prepare(addr.Plan(after, settled), addr.Frames(c.announced), u.cfg.Announce.Rate == 0)
 			if err != nil {
 				e.log.Error("a contingency could not be prepared; this failover will be slower",
@@ -155,5 +155,11 @@ func (e *engine) prepare(u *unit, position int, from *prepared) {
 			next.member[m.bit][which] = c
 		}
 	}
+	e.fast.relays[u.slot].Store(newRelay(u, tell.routes))
 	e.fast.groups[u.slot].Store(next)
+}
+
+// active members of both families, by file order.
+func (u *unit) active() [bpf.Families]uint32 {
+	return [bpf.Families]uint32{u.state.Active(group.IPv4), u.state.Active(group.IPv6)}
 }

@@ -24,6 +24,7 @@ func (e *engine) publish(u *unit) {
 	e.publishSurvivors(u)
 	e.publishOwners(u)
 	e.publishWords(u)
+	e.passOn(u) // after the words: who is not in them yet would be taken for out
 }
 
 func (e *engine) publishWords(u *unit) {

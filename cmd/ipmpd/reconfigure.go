@@ -49,7 +49,7 @@ func (e *engine) reconfigure(groups []config.Group) difference {
 		if slices.Contains(units, u) {
 			continue
 		}
-		e.fast.groups[u.slot].Store(nil)
+		e.fast.forget(u.slot)
 		for f := range bpf.Families {
 			bpf.ChangeWord(&e.tracks[bpf.TrackNumber(u.slot, f)], 0, 0)
 		}

@@ -97,7 +97,7 @@ func releasedEvent(name string, leaving []*unit) control.Event {
 
 // quiesce a group that leaves: nothing of it is decided any more, in the kernel or here.
 func (e *engine) quiesce(u *unit) {
-	e.fast.groups[u.slot].Store(nil)
+	e.fast.forget(u.slot)
 	for _, m := range u.members {
 		for f := range bpf.Families {
 			in := &e.instances[bpf.InstanceNumber(m.number, f)]

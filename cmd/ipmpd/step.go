@@ -86,7 +86,7 @@ func (e *engine) asApplied(u *unit) bool {
 // announces them. A failover announces first: what arrives early is taken in by the host on any
 // member; a planned move announces last.
 func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.Failure {
-	list := e.announcements(u, translated(e.watcher.Snapshot()), before, u.placed())
+	list := e.usableByWord(u, e.announcements(u, translated(e.watcher.Snapshot()), before, u.placed()))
 	fired := from != nil && from.fired != nil && !from.fired.result.Stale
 	if fired {
 		r := &from.fired.result
@@ -95,12 +95,12 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 			done.egress = from.verdict
 		}
 		// The batch sends every address once to everybody before it tells neighbours.
-		told := map[netip.Addr]bool{}
+		told := map[netip.Addr]int{}
 		for _, a := range from.fired.announced[:min(r.Frames, len(from.fired.announced))] {
-			told[a.Address] = true
+			told[a.Address] = a.Link
 		}
 		for i := range list {
-			list[i].Sent = told[list[i].Address]
+			list[i].Sent = told[list[i].Address] == list[i].Link
 		}
 	}
 	if from != nil && len(list) > 0 {
@@ -111,7 +111,7 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 		}
 	}
 	failures := e.apply()
-	if !fired {
+	if !fired || !from.fired.written() {
 		done.routes = monotonic()
 		done.addresses = done.routes
 	}

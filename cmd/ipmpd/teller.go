@@ -61,6 +61,11 @@ func (t *teller) forwards(m *member) bool {
 	return is
 }
 
+// routes says whether a member's announcements of IPv6 addresses say router; false where the group has none.
+func (t *teller) routes(i int) bool {
+	return t.u.side[1].used && t.forwards(t.u.members[i])
+}
+
 // neighbors to be told personally: gateways first, then the others that some member has in use.
 func (t *teller) neighbors(ipv4 bool) []addr.Neighbor {
 	if list, known := t.told[ipv4]; known {

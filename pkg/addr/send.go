@@ -70,13 +70,18 @@ type burst struct {
 	msgs   []mmsghdr
 }
 
+// room for n frames.
+func (b *burst) room(n int) {
+	if cap(b.msgs) < n {
+		b.to = make([]unix.RawSockaddrLinklayer, n)
+		b.iov = make([]unix.Iovec, n)
+		b.msgs = make([]mmsghdr, n)
+	}
+}
+
 func (b *burst) set(frames []Frame) {
 	b.frames = frames
-	if cap(b.msgs) < len(frames) {
-		b.to = make([]unix.RawSockaddrLinklayer, len(frames))
-		b.iov = make([]unix.Iovec, len(frames))
-		b.msgs = make([]mmsghdr, len(frames))
-	}
+	b.room(len(frames))
 	b.to, b.iov, b.msgs = b.to[:len(frames)], b.iov[:len(frames)], b.msgs[:len(frames)]
 	for i := range frames {
 		f := &frames[i]
