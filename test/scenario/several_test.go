@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -105,4 +106,56 @@ func TestTwoGroups(t *testing.T) {
 	require.NoError(t, s.Members[0].Repair())
 	s.expect("repair hme0", "failback hme0")
 	s.at("hme0", lab.Data)
+}
+
+// TestSecondFailureWaitsForNobody: two of three members fail, the second while the addresses of the first are
+// still to be moved to it. The peer sends to the third, and is answered, before that move is done; in the
+// end everything is there.
+func TestSecondFailureWaitsForNobody(t *testing.T) {
+	binary, fault := faulty(t)
+	for name, row := range map[string]struct {
+		cut   func(m *lab.Member) error
+		setup setup
+	}{
+		// Of one family: the other one's verdict would come before or after the pause.
+		"silent": {(*lab.Member).CutSilent, setup{addresses: []netip.Prefix{data4}}},
+		"carrier": {func(m *lab.Member) error { _, err := m.CutCarrier(); return err }, setup{addresses: []netip.Prefix{data4, data6},
+			tests: dualTests, targets: []netip.Addr{lab.Router, lab.Router6}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row.setup.lab, row.setup.atHome, row.setup.binary = lab.Options{Members: 3}, "hme0", binary
+			s := stage(t, row.setup)
+			var moving []netip.Addr
+			for _, p := range row.setup.addresses {
+				moving = append(moving, p.Addr())
+			}
+			s.at("hme0", moving...)
+			const afterAnnouncing = 3 // before and after the announcements are the first two
+			fault.arm("pause", afterAnnouncing)
+			require.NoError(t, row.cut(s.Members[0]))
+			s.wait("the move to begin", func() (bool, error) { return fault.paused(), nil })
+			require.NoError(t, row.cut(s.Members[1]))
+			for _, a := range moving {
+				s.wait(fmt.Sprintf("the peer to send to hme2 for %s", a), func() (bool, error) {
+					mac, err := s.Peer.Neighbour("eth0", a)
+					return err == nil && mac.String() == s.member("hme2").MAC().String(), err
+				})
+				s.reached(a)
+			}
+			require.True(t, fault.paused(), "the first move came in between")
+			fault.disarm()
+			fault.goOn()
+			s.at("hme2", moving...)
+			s.wait("both to have failed", func() (bool, error) {
+				_, g := s.status("hme0")
+				return g.Interfaces[0].State == "failed" && g.Interfaces[1].State == "failed", nil
+			})
+			s.news()
+			require.NoError(t, s.Members[0].Repair())
+			require.NoError(t, s.Members[1].Repair())
+			s.at("hme0", moving...)
+			s.wait("all to answer", s.allOK)
+			s.news()
+		})
+	}
 }
