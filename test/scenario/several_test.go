@@ -112,6 +112,7 @@ func TestTwoGroups(t *testing.T) {
 // still to be moved to it. The peer sends to the third, and is answered, before that move is done; in the
 // end everything is there.
 func TestSecondFailureWaitsForNobody(t *testing.T) {
+	long(t)
 	binary, fault := faulty(t)
 	for name, row := range map[string]struct {
 		cut   func(m *lab.Member) error
