@@ -19,16 +19,23 @@ import (
 
 // applierOptions of a binary that tests built: at the n-th fault point, before or after an operation on
 // the host, it kills itself, or it pauses. The file that IPMPD_FAULT names says "kill n" or "pause n" and
-// any third word; points are counted while it says the same. A pause is told by a file beside it, and ends when that is
+// any third word; points are counted while it says the same, and of one kind of operation only where a fourth word
+// names that. A pause is told by a file beside it, and ends when that is
 // taken away.
 func applierOptions() addr.ApplierOptions {
 	file := os.Getenv("IPMPD_FAULT")
 	var mu sync.Mutex
 	var counted string
 	var passed int
-	point := func(*addr.Op) {
+	point := func(op *addr.Op) {
 		text, err := os.ReadFile(file)
 		if err != nil {
+			return
+		}
+		var what, serial, kind string
+		var n int
+		_, _ = fmt.Sscan(string(text), &what, &n, &serial, &kind)
+		if kind != "" && kind != op.Kind.String() {
 			return
 		}
 		mu.Lock()
@@ -38,9 +45,7 @@ func applierOptions() addr.ApplierOptions {
 		passed++
 		is := passed
 		mu.Unlock()
-		var what, serial string
-		var n int
-		if _, err := fmt.Sscan(string(text), &what, &n, &serial); err != nil || is != n {
+		if is != n {
 			return
 		}
 		switch what {

@@ -31,10 +31,13 @@ func faulty(t *testing.T) (binary string, p faultpoint) {
 	return built(t, "faulty", "-tags", "faultpoints"), p
 }
 
-func (p faultpoint) arm(what string, n int) {
+func (p faultpoint) arm(what string, n int) { p.armAt(what, n, "") }
+
+// armAt the n-th point of one kind of operation (addr.Kind); "": of any.
+func (p faultpoint) armAt(what string, n int, kind string) {
 	p.t.Helper()
 	*p.serial++
-	text := fmt.Appendf(nil, "%s %d %d", what, n, *p.serial)
+	text := fmt.Appendf(nil, "%s %d %d %s", what, n, *p.serial, kind)
 	// As a whole: the daemon may be reading it.
 	require.NoError(p.t, os.WriteFile(p.file+".new", text, 0o600))
 	require.NoError(p.t, os.Rename(p.file+".new", p.file))

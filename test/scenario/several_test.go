@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ipmpd/ipmpd/pkg/addr"
 	"github.com/ipmpd/ipmpd/test/lab"
 	"github.com/ipmpd/ipmpd/test/lab/faults"
 	"github.com/ipmpd/ipmpd/test/lab/flow"
@@ -131,8 +132,7 @@ func TestSecondFailureWaitsForNobody(t *testing.T) {
 				moving = append(moving, p.Addr())
 			}
 			s.at("hme0", moving...)
-			const afterAnnouncing = 3 // before and after the announcements are the first two
-			fault.arm("pause", afterAnnouncing)
+			fault.armAt("pause", 1, addr.AddAddress.String())
 			require.NoError(t, row.cut(s.Members[0]))
 			s.wait("the move to begin", func() (bool, error) { return fault.paused(), nil })
 			require.NoError(t, row.cut(s.Members[1]))
