@@ -20,6 +20,8 @@ type contingency struct {
 	announced []addr.Announcement
 	claimed   atomic.Bool
 	current   func() bool
+	// hush drops what the announcer still has to say of these addresses on other members.
+	hush func([]addr.Announcement)
 }
 
 // contingencies of one group, for one generation of its words. Not changed after it is published.
@@ -38,6 +40,9 @@ type firing struct {
 // finish does what the announcements do not: routes and addresses.
 func (f *firing) finish() {
 	if f != nil {
+		if !f.result.Stale {
+			f.hush(f.announced)
+		}
 		f.batch.Write(f.current, &f.result)
 	}
 }

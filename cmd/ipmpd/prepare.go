@@ -142,7 +142,7 @@ func (e *engine) prepare(u *unit, position int, from *prepared) {
 				family = which
 			}
 			after := addr.After(d, position, m.index, family, then.owners, then.active)
-			c := &contingency{announced: tell.all(now, then.owners)}
+			c := &contingency{announced: tell.all(now, then.owners), hush: e.announcer.Hush}
 			batch, err := e.applier.Prepare(addr.Plan(after, settled), addr.Frames(c.announced), u.cfg.Announce.Rate == 0)
 			if err != nil {
 				e.log.Error("a contingency could not be prepared; this failover will be slower",

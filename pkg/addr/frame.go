@@ -159,3 +159,22 @@ func Frames(as []Announcement) []Frame {
 	}
 	return out
 }
+
+// NoteSent notes in list what was sent already when the first of Frames(batch) were, so many of them.
+func NoteSent(list, batch []Announcement, frames int) {
+	type sent struct{ told []Neighbor }
+	by := map[netip.Addr]sent{}
+	broadcasts := min(frames, len(batch))
+	left := frames - broadcasts
+	for i := range batch[:broadcasts] {
+		a := &batch[i]
+		told := sameFamily(a.Address, a.Neighbors)
+		told = told[:min(left, len(told))]
+		left -= len(told)
+		by[a.Address] = sent{told}
+	}
+	for i := range list {
+		s, ok := by[list[i].Address]
+		list[i].Sent, list[i].Told = ok, s.told
+	}
+}
