@@ -23,9 +23,10 @@ func TestCarrier(t *testing.T) {
 	defer c.Close()
 	is := func(want bool) {
 		t.Helper()
-		up, err := c.Ask(link.Attrs().Index)
+		up, sends, err := c.Ask(link.Attrs().Index)
 		require.NoError(t, err)
 		require.Equal(t, want, up)
+		require.True(t, up || !sends)
 	}
 	is(true)
 	require.NoError(t, s.nl.LinkSetDown(peer))
@@ -34,7 +35,7 @@ func TestCarrier(t *testing.T) {
 	is(true)
 	require.NoError(t, s.nl.LinkSetDown(link))
 	is(false)
-	_, err = c.Ask(1 << 20)
+	_, _, err = c.Ask(1 << 20)
 	require.ErrorIs(t, err, unix.ENODEV)
 	require.NoError(t, s.nl.LinkSetUp(link))
 	require.Zero(t, testing.AllocsPerRun(100, func() { is(true) }))
@@ -47,7 +48,7 @@ func BenchmarkCarrier(b *testing.B) {
 	require.NoError(b, err)
 	defer c.Close()
 	for b.Loop() {
-		if _, err := c.Ask(link.Attrs().Index); err != nil {
+		if _, _, err := c.Ask(link.Attrs().Index); err != nil {
 			b.Fatal(err)
 		}
 	}

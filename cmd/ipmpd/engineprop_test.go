@@ -126,7 +126,7 @@ func (w *world) cable(u *unit, m *member) {
 	w.h.SetCarrier(m.ifindex, up)
 	then, failures := u.inUse(u.state.Contingency(m.index, group.Both).Owners), w.h.Failures
 	w.firing = true
-	w.e.carrier(m.number, m.ifindex, up, monotonic())
+	w.e.carrier(m.number, m.ifindex, up, true, monotonic())
 	w.firing = false
 	if fresh {
 		require.Equal(w.t, failures, w.h.Failures, "what was prepared for a loss of the link was refused")

@@ -281,6 +281,7 @@ func (e *engine) updateProbing() {
 	if err := e.prober.Update(p); err != nil {
 		e.log.Error("the prober refused its plan; the old one stays", "error", err)
 	}
+	e.watchCarriers()
 	for _, u := range e.units {
 		if u.state == nil {
 			continue

@@ -73,7 +73,7 @@ func TestCarrierIsAskedAhead(t *testing.T) {
 	for i := range 3 {
 		for _, up := range []bool{true, false} {
 			peer.ip("link", "set", "p0", map[bool]string{true: "up", false: "down"}[up])
-			got, err := c.Ask(100)
+			got, _, err := c.Ask(100)
 			require.NoError(t, err)
 			require.Equal(t, up, got, "asked right after change %d", i)
 		}
@@ -83,14 +83,14 @@ func TestCarrierIsAskedAhead(t *testing.T) {
 	})
 
 	s.ip("link", "set", "m0", "down")
-	got, err := c.Ask(100)
+	got, _, err := c.Ask(100)
 	require.NoError(t, err)
 	require.False(t, got, "administratively down")
-	got, err = c.Ask(1)
+	got, _, err = c.Ask(1)
 	require.NoError(t, err)
 	require.False(t, got, "lo keeps its carrier while it is down")
 	s.ip("link", "del", "m0")
-	_, err = c.Ask(100)
+	_, _, err = c.Ask(100)
 	require.ErrorIs(t, err, unix.ENODEV)
 	eventually(t, "deletion", func() bool {
 		return r.has(func(e LinkEvent) bool { return e.Name == "m0" && !e.Exists })
@@ -106,7 +106,7 @@ func TestCarrierDoesNotAllocate(t *testing.T) {
 			return err
 		}
 		defer func() { _ = c.Close() }()
-		n := testing.AllocsPerRun(100, func() { _, err = c.Ask(1) })
+		n := testing.AllocsPerRun(100, func() { _, _, err = c.Ask(1) })
 		if n != 0 || err != nil {
 			return fmt.Errorf("%v allocations, error %w", n, err)
 		}
@@ -134,7 +134,7 @@ func BenchmarkCarrierAsk(b *testing.B) {
 	defer func() { _ = c.Close() }()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.Ask(1); err != nil {
+		if _, _, err := c.Ask(1); err != nil {
 			b.Fatal(err)
 		}
 	}
