@@ -4,6 +4,7 @@ package netstate
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,8 +81,11 @@ func TestCarrierIsAskedAhead(t *testing.T) {
 		}
 	}
 	eventually(t, "notified in the end", func() bool {
-		return r.has(func(e LinkEvent) bool { return e.Name == "m0" && e.Index == 100 && e.Up && !e.Carrier && e.Exists })
+		return r.has(func(e LinkEvent) bool {
+			return e.Name == "m0" && e.Index == 100 && e.Up && !e.Carrier && !e.Sends && e.Exists
+		})
 	})
+	require.True(t, r.has(func(e LinkEvent) bool { return e.Carrier && e.Sends }), "when it came")
 
 	s.ip("link", "set", "m0", "down")
 	got, _, err := c.Ask(100)
@@ -95,6 +100,34 @@ func TestCarrierIsAskedAhead(t *testing.T) {
 	eventually(t, "deletion", func() bool {
 		return r.has(func(e LinkEvent) bool { return e.Name == "m0" && !e.Exists })
 	})
+}
+
+// What the kernel's answer and its messages say of whether it sends: a driver that never tells its state does,
+// and so does a link that waits for 802.1X.
+func TestSending(t *testing.T) {
+	for state, want := range map[netlink.LinkOperState]bool{
+		netlink.OperUnknown: true, netlink.OperNotPresent: false, netlink.OperDown: false, netlink.OperLowerLayerDown: false,
+		netlink.OperTesting: true, netlink.OperDormant: true, netlink.OperUp: true,
+	} {
+		body := make([]byte, unix.SizeofIfInfomsg)
+		binary.NativeEndian.PutUint32(body[8:], unix.IFF_UP)
+		attr := func(typ uint16, value byte) {
+			body = binary.NativeEndian.AppendUint16(body, unix.SizeofRtAttr+1)
+			body = append(binary.NativeEndian.AppendUint16(body, typ), value, 0, 0, 0)
+		}
+		attr(unix.IFLA_OPERSTATE, byte(state))
+		attr(unix.IFLA_CARRIER, 1)
+		up, sends, err := carrierOf(body)
+		require.NoError(t, err)
+		require.True(t, up, state)
+		require.Equal(t, want, sends, state)
+		body[len(body)-4] = 0
+		up, sends, err = carrierOf(body)
+		require.NoError(t, err)
+		require.False(t, up || sends, state)
+	}
+	_, _, err := carrierOf(make([]byte, unix.SizeofIfInfomsg))
+	require.ErrorIs(t, err, errTruncated, "no carrier in it")
 }
 
 func TestCarrierDoesNotAllocate(t *testing.T) {
