@@ -2,13 +2,14 @@
 
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Has an interface carrier, and does the kernel send over it? RTM_GETLINK and IFLA_CARRIER say so too, but wait for RTNL, which
- * whoever takes the other end of a cable down may hold for a long time. This program, run by
- * PROG_TEST_RUN with the interface in its context, reads what IFLA_CARRIER is made of, without
- * any lock. It needs bpf_cast_to_kern_ctx (Linux 6.2); without it the question goes by netlink.
+ * Has an interface carrier, and does the kernel send over it? RTM_GETLINK and IFLA_CARRIER say so
+ * too, but wait for RTNL, which whoever takes the other end of a cable down may hold for a long
+ * time. This program, run by PROG_TEST_RUN with the interface in its context, reads what
+ * IFLA_CARRIER is made of, without any lock. It needs bpf_cast_to_kern_ctx (Linux 6.2); without it
+ * the question goes by netlink.
  *
- * The driver sets the carrier. The kernel's linkwatch, which waits for RTNL too, then puts the queue
- * in place that was there before the link went down; until it has, what is sent is dropped.
+ * The driver sets the carrier. The kernel's linkwatch, which waits for RTNL too, then puts the
+ * queue in place that was there before the link went down; until it has, what is sent is dropped.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
