@@ -202,7 +202,7 @@ func (e *engine) setKinds(u *unit) (changed bool) {
 	for _, m := range u.members {
 		old := m.kind
 		for f := range m.kind {
-			m.kind[f] = detect.KindOf(detect.Mode(u.cfg.Probe), m.test(f).IsValid(), u.side[f].used)
+			m.kind[f] = detect.KindOf(detect.Mode(u.cfg.Probe), detect.Family(f), m.test(f).IsValid(), u.side[f].used)
 		}
 		changed = changed || m.kind != old
 		e.tellKinds(u, m, old)
