@@ -164,8 +164,7 @@ func TestBondingAnnouncements(t *testing.T) {
 						if k.all {
 							require.Equal(t, count, n, "to all at %s: %s", name, k.address)
 						} else {
-							// A prepared failover tells whom it knows of in its first burst, before the first round does.
-							require.LessOrEqual(t, n, 2*(count+1), "to router and peer at %s: %s", name, k.address)
+							require.LessOrEqual(t, n, 2*count, "to router and peer at %s: %s", name, k.address)
 						}
 					}
 				}
