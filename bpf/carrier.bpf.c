@@ -2,10 +2,14 @@
 
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Has an interface carrier? RTM_GETLINK and IFLA_CARRIER say so too, but wait for RTNL, which
- * whoever takes the other end of a cable down may hold for a long time. This program, run by
- * PROG_TEST_RUN with the interface in its context, reads what IFLA_CARRIER is made of, without
- * any lock. It needs bpf_cast_to_kern_ctx (Linux 6.2); without it the question goes by netlink.
+ * Has an interface carrier, and does the kernel send over it? RTM_GETLINK and IFLA_CARRIER say so
+ * too, but wait for RTNL, which whoever takes the other end of a cable down may hold for a long
+ * time. This program, run by PROG_TEST_RUN with the interface in its context, reads what
+ * IFLA_CARRIER is made of, without any lock. It needs bpf_cast_to_kern_ctx (Linux 6.2); without it
+ * the question goes by netlink.
+ *
+ * The driver sets the carrier. The kernel's linkwatch, which waits for RTNL too, then puts the
+ * queue in place that was there before the link went down; until it has, what is sent is dropped.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -16,6 +20,7 @@ enum carrier_answer {
 	CARRIER_DOWN,
 	CARRIER_UP,
 	CARRIER_NO_DEVICE,
+	CARRIER_NO_QUEUE, /* there is carrier, but what is sent is dropped */
 };
 
 enum device_flag {
@@ -29,9 +34,17 @@ enum netdev_state_t {
 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpadded"
+struct Qdisc;
+
+struct netdev_queue {
+	struct Qdisc *qdisc;
+	struct Qdisc *qdisc_sleeping;
+} __attribute__((preserve_access_index));
+
 struct net_device {
 	unsigned long state;
 	unsigned int flags;
+	struct netdev_queue *_tx;
 } __attribute__((preserve_access_index));
 
 struct sk_buff {
@@ -46,12 +59,15 @@ int ipmp_carrier(struct __sk_buff *ctx)
 {
 	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
 	struct net_device *dev = skb->dev;
-	bool none;
+	struct netdev_queue *queue;
 
 	if (!dev)
 		return CARRIER_NO_DEVICE;
-	none = dev->state >> bpf_core_enum_value(enum netdev_state_t, __LINK_STATE_NOCARRIER) & 1;
-	return !none && dev->flags & DEVICE_UP ? CARRIER_UP : CARRIER_DOWN;
+	if (dev->state >> bpf_core_enum_value(enum netdev_state_t, __LINK_STATE_NOCARRIER) & 1 ||
+	    !(dev->flags & DEVICE_UP))
+		return CARRIER_DOWN;
+	queue = dev->_tx; /* they are put in place all at once */
+	return queue->qdisc == queue->qdisc_sleeping ? CARRIER_UP : CARRIER_NO_QUEUE;
 }
 
 const enum carrier_answer *export_answer __attribute__((unused));

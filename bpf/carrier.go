@@ -61,15 +61,17 @@ func OpenCarrier() (*Carrier, error) {
 func (c *Carrier) Close() error { return c.program.Close() }
 
 // Ask is the carrier, as far as the interface is up, in the network namespace of the calling
-// thread. The error is ENODEV for an interface that does not exist.
-func (c *Carrier) Ask(ifindex int) (up bool, err error) {
+// thread, and whether the kernel sends over it: a moment after the carrier has come it does not yet.
+// The error is ENODEV for an interface that does not exist.
+func (c *Carrier) Ask(ifindex int) (up, sends bool, err error) {
 	c.context.ifindex = uint32(ifindex)
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_TEST_RUN, uintptr(unsafe.Pointer(&c.attr)), unsafe.Sizeof(c.attr))
 	switch {
 	case errno != 0:
-		return false, errno
+		return false, false, errno
 	case c.attr.retval == uint32(carrierCarrierAnswerCARRIER_NO_DEVICE):
-		return false, unix.ENODEV
+		return false, false, unix.ENODEV
 	}
-	return c.attr.retval == uint32(carrierCarrierAnswerCARRIER_UP), nil
+	sends = c.attr.retval == uint32(carrierCarrierAnswerCARRIER_UP)
+	return sends || c.attr.retval == uint32(carrierCarrierAnswerCARRIER_NO_QUEUE), sends, nil
 }

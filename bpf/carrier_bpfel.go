@@ -18,6 +18,7 @@ const (
 	carrierCarrierAnswerCARRIER_DOWN      carrierCarrierAnswer = 0
 	carrierCarrierAnswerCARRIER_UP        carrierCarrierAnswer = 1
 	carrierCarrierAnswerCARRIER_NO_DEVICE carrierCarrierAnswer = 2
+	carrierCarrierAnswerCARRIER_NO_QUEUE  carrierCarrierAnswer = 3
 )
 
 // Names of all BPF objects in the ELF.

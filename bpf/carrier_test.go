@@ -4,8 +4,10 @@ package bpf
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,9 +25,10 @@ func TestCarrier(t *testing.T) {
 	defer c.Close()
 	is := func(want bool) {
 		t.Helper()
-		up, err := c.Ask(link.Attrs().Index)
+		up, sends, err := c.Ask(link.Attrs().Index)
 		require.NoError(t, err)
 		require.Equal(t, want, up)
+		require.True(t, up || !sends)
 	}
 	is(true)
 	require.NoError(t, s.nl.LinkSetDown(peer))
@@ -34,10 +37,47 @@ func TestCarrier(t *testing.T) {
 	is(true)
 	require.NoError(t, s.nl.LinkSetDown(link))
 	is(false)
-	_, err = c.Ask(1 << 20)
+	_, _, err = c.Ask(1 << 20)
 	require.ErrorIs(t, err, unix.ENODEV)
 	require.NoError(t, s.nl.LinkSetUp(link))
 	require.Zero(t, testing.AllocsPerRun(100, func() { is(true) }))
+}
+
+// A carrier that has come is there before the kernel sends over it: a moment, which is to be met.
+func TestCarrierBeforeTheQueue(t *testing.T) {
+	s := newSpace(t)
+	link := s.veth(t, "a0")
+	peer, err := s.nl.LinkByName("a0p")
+	require.NoError(t, err)
+	c, err := OpenCarrier()
+	if err != nil && !since(t, 6, 2) {
+		t.Skip("needs Linux 6.2: bpf_cast_to_kern_ctx")
+	}
+	require.NoError(t, err)
+	defer c.Close()
+	// On this thread, as the questions are about its namespace.
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(100 * time.Microsecond) {
+			require.True(t, time.Now().Before(deadline), what)
+		}
+	}
+	until("carrier, and no queue yet", func() bool {
+		require.NoError(t, s.nl.LinkSetDown(peer))
+		until("the kernel has heard of the loss", func() bool {
+			l, err := s.nl.LinkByName("a0")
+			return err == nil && l.Attrs().OperState != netlink.OperUp
+		})
+		require.NoError(t, s.nl.LinkSetUp(peer))
+		up, sends, err := c.Ask(link.Attrs().Index)
+		require.NoError(t, err)
+		require.True(t, up)
+		return !sends
+	})
+	until("and then there is one", func() bool {
+		up, sends, err := c.Ask(link.Attrs().Index)
+		return err == nil && up && sends
+	})
 }
 
 func BenchmarkCarrier(b *testing.B) {
@@ -47,7 +87,7 @@ func BenchmarkCarrier(b *testing.B) {
 	require.NoError(b, err)
 	defer c.Close()
 	for b.Loop() {
-		if _, err := c.Ask(link.Attrs().Index); err != nil {
+		if _, _, err := c.Ask(link.Attrs().Index); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -72,7 +72,10 @@ func (r *rounds) act() {
 	case "cable":
 		up := m.link == group.LinkDown
 		r.h.SetCarrier(m.ifindex, up)
-		r.e.carrier(m.number, m.ifindex, up, r.now)
+		if n, _ := r.e.carrier(m.number, m.ifindex, up, true, r.now); n != nil {
+			n.fired.finish()
+			r.e.events <- n
+		}
 		r.hear()
 	case "offline":
 		m.offline = r.e.step(r.u, group.Offline{Member: m.index, Force: rapid.Bool().Draw(t, "force")}, nil) == nil

@@ -79,6 +79,9 @@ func (e *engine) begin(cfg *config.Config) {
 	e.prepareAll()
 	e.watchSysctls()
 	e.tellStates(nil)
+	for _, u := range e.units {
+		e.linkNewsOf(u) // what happened just before the start is not known
+	}
 	if !e.askFirst(true) {
 		close(e.firstUse.over)
 	}
@@ -215,77 +218,6 @@ func (e *engine) onVerdict(ev *bpf.Event, woke int64) {
 	e.finisher.hand(n.fired, n)
 }
 
-// onCarrier runs on the asker's thread, with an answer to a question about a carrier, and on the one that
-// hears link messages. Like onVerdict it leaves routes and addresses to the finisher.
-func (e *engine) onCarrier(number, ifindex int, up bool, at int64) {
-	if n := e.carrier(number, ifindex, up, at); n != nil {
-		e.finisher.hand(n.fired, n)
-	}
-}
-
-// onNoCarrier: the question could not be answered, because the interface is gone as a rule.
-func (e *engine) onNoCarrier(_, ifindex int, err error) {
-	e.log.Debug("no answer about a carrier", "ifindex", ifindex, "error", err)
-}
-
-// onLink runs on the thread that hears link messages.
-func (e *engine) onLink(ev netstate.LinkEvent) {
-	if ev.Resync {
-		e.events <- &linkNews{resync: true}
-		return
-	}
-	number, ok := e.byIfindex(ev.Index)
-	if !ok {
-		return
-	}
-	e.onCarrier(number, ev.Index, ev.Exists && ev.Carrier, monotonic())
-	if !ev.Exists {
-		e.finisher.hand(nil, &linkNews{ifindex: ev.Index, gone: true})
-	}
-}
-
-func (e *engine) byIfindex(ifindex int) (int, bool) {
-	s := e.seats.Load()
-	if s == nil {
-		return 0, false
-	}
-	at, ok := (*s)[ifindex]
-	return at.number, ok
-}
-
-// carrier news: of a loss, the announcements first. Nil where nothing has changed.
-func (e *engine) carrier(number, ifindex int, up bool, at int64) *linkNews {
-	seats := e.seats.Load()
-	if seats == nil {
-		return nil
-	}
-	seat, ok := (*seats)[ifindex]
-	if !ok || seat.number != number {
-		return nil
-	}
-	was := e.carriers[number].Swap(upness(up))
-	if was == upness(up) {
-		return nil
-	}
-	n := &linkNews{ifindex: ifindex, up: up, at: at}
-	if !up {
-		n.took, n.fired = e.fast.carrierLost(seat.group, seat.bit)
-	}
-	return n
-}
-
-const (
-	carrierUp   = 1
-	carrierDown = 2
-)
-
-func upness(up bool) uint32 {
-	if up {
-		return carrierUp
-	}
-	return carrierDown
-}
-
 // seatAll publishes who sits where; called whenever interfaces came or went.
 func (e *engine) seatAll() {
 	seats := map[int]seat{}
@@ -297,4 +229,5 @@ func (e *engine) seatAll() {
 		}
 	}
 	e.seats.Store(&seats)
+	e.watchCarriers()
 }

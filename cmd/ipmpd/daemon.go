@@ -47,8 +47,8 @@ type daemon struct {
 	applier  *addr.Applier
 	prober   *probe.Prober
 	question *probe.Questions
-	carrier  func(ifindex int) (up bool, err error) // by netlink
-	lockless atomic.Pointer[bpf.Carrier]            // does not wait for RTNL; nil: not yet, or not on this kernel
+	carrier  func(ifindex int) (up, sends bool, err error) // by netlink
+	lockless atomic.Pointer[bpf.Carrier]                   // does not wait for RTNL; nil: not yet, or not on this kernel
 	links    *netstate.LinkEvents
 	sysctls  *netstate.SysctlWatcher  // nil: not to be had
 	castNews *netstate.MembershipNews // nil: not to be had
@@ -137,9 +137,10 @@ func openDaemon(cfg *config.Config, g globals, log *slog.Logger) (_ *daemon, err
 		objects: d.objects, shown: d.objects, instances: d.objects.Instances(), tracks: d.objects.Tracks(), epoch: 1,
 		fast:    &fastPath{tracks: d.objects.Tracks(), herald: addr.NewHerald(d.applier)},
 		applier: d.applier, announcer: addr.NewAnnouncer(d.applier.Sender(), log),
-		watcher: d.watcher, news: d.watcher.Changes(), sysctls: d.sysctls, readSysctls: netstate.Sysctls, prober: d.prober, questions: d.question,
+		watcher: d.watcher, news: d.watcher.Changes(), sysctls: d.sysctls, readSysctls: netstate.Sysctls, prober: d.prober, questions: d.question, strangers: strangers{},
 		censuses: make(chan *census, 2*bpf.Members), icmpID: uint16(rand.Uint32()), quiet: true, firstUse: newFirstUse(),
 	}
+	d.engine.fast.hush = d.engine.announcer.Hush
 	if d.engine.finisher, err = newFinisher(func(ev any) { d.engine.events <- ev }); err != nil {
 		return nil, err
 	}
@@ -180,7 +181,7 @@ func (d *daemon) loadCarrier(ctx context.Context) error {
 }
 
 // askCarrier runs on the asker's thread, and nowhere else.
-func (d *daemon) askCarrier(ifindex int) (up bool, err error) {
+func (d *daemon) askCarrier(ifindex int) (up, sends bool, err error) {
 	if program := d.lockless.Load(); program != nil {
 		return program.Ask(ifindex)
 	}

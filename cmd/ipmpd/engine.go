@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,10 +20,6 @@ import (
 const (
 	leastTick = 10 * time.Millisecond
 	mostTick  = 100 * time.Millisecond
-
-	// Link news may be a second late (detection.md section 4): after any, carriers are asked for.
-	askFor   = 1100 * time.Millisecond
-	askLeast = time.Millisecond
 
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 10 * time.Second
@@ -101,8 +96,10 @@ type engine struct {
 	tick       *ticker
 	pace       atomic.Pointer[pace]
 
-	seats    atomic.Pointer[map[int]seat] // by interface index
-	carriers [bpf.Members]atomic.Uint32   // last known, by member number
+	seats     atomic.Pointer[map[int]seat] // by interface index
+	carriers  [bpf.Members]atomic.Uint32   // last known, by member number
+	watched   []probe.Watched              // by the asker, after link news
+	strangers strangers
 
 	lastStatus atomic.Pointer[control.Status]
 
@@ -156,14 +153,11 @@ func (e *engine) run(ctx context.Context) error {
 		return err
 	}
 	defer e.tick.Stop()
-	var changes, asks <-chan time.Time
+	var changes <-chan time.Time
 	for {
 		e.alive.Store(monotonic())
 		if e.unprepared {
 			e.prepareAll()
-		}
-		if asks == nil && e.asking() {
-			asks = time.After(e.askInterval())
 		}
 		select {
 		case <-ctx.Done():
@@ -189,9 +183,6 @@ func (e *engine) run(ctx context.Context) error {
 		case <-changes:
 			changes = nil
 			e.hostChanged()
-		case <-asks:
-			asks = nil
-			e.askCarriers()
 		case <-e.tick.C:
 			e.housekeeping()
 		case <-e.attaching():
@@ -207,21 +198,6 @@ func (e *engine) tickInterval() time.Duration {
 		least = min(least, 4*u.cfg.Interval())
 	}
 	return max(least, leastTick)
-}
-
-// asking reports whether carriers of some group are to be asked for.
-func (e *engine) asking() bool {
-	now := monotonic()
-	return slices.ContainsFunc(e.units, func(u *unit) bool { return now <= u.askUntil })
-}
-
-// askInterval is a quarter of the shortest detection time.
-func (e *engine) askInterval() time.Duration {
-	least := mostTick
-	for _, u := range e.units {
-		least = min(least, u.cfg.DetectionTime/4)
-	}
-	return max(least, askLeast)
 }
 
 func (e *engine) handle(ev any) {
@@ -254,7 +230,7 @@ func (e *engine) verdict(n *verdictNews) {
 	if m == nil {
 		return
 	}
-	u.askUntil = monotonic() + askFor.Nanoseconds()
+	e.linkNewsOf(u)
 	// Replies are missed too where the program that sees them is off, and from now on the one that
 	// switches what leaves is needed.
 	defer func() { e.lookAtProgramsOf(u, m, monotonic()) }()
@@ -292,7 +268,7 @@ func (e *engine) evidence(m *member, ev *bpf.Event) string {
 func (e *engine) linkChanged(n *linkNews) {
 	if n.resync || n.gone {
 		for _, u := range e.units {
-			u.askUntil = monotonic() + askFor.Nanoseconds()
+			e.linkNewsOf(u)
 		}
 		e.hostChanged()
 		return
@@ -310,7 +286,6 @@ func (e *engine) linkChanged(n *linkNews) {
 	if link == m.link {
 		return
 	}
-	u.askUntil = n.at + askFor.Nanoseconds()
 	m.link, m.linkAt = link, n.at
 	if n.up {
 		e.compareMACs(u) // before it is usable
@@ -330,21 +305,6 @@ func (e *engine) linkChanged(n *linkNews) {
 	}
 	if !n.up {
 		e.compareMACs(u)
-	}
-}
-
-// askCarriers asks for the carriers of groups in which something has happened lately.
-func (e *engine) askCarriers() {
-	now := monotonic()
-	for _, u := range e.units {
-		if now > u.askUntil {
-			continue
-		}
-		for _, m := range u.members {
-			if m.ifindex != 0 {
-				e.questions.Ask(m.number, m.ifindex)
-			}
-		}
 	}
 }
 

@@ -126,7 +126,7 @@ func (w *world) cable(u *unit, m *member) {
 	w.h.SetCarrier(m.ifindex, up)
 	then, failures := u.inUse(u.state.Contingency(m.index, group.Both).Owners), w.h.Failures
 	w.firing = true
-	if n := w.e.carrier(m.number, m.ifindex, up, monotonic()); n != nil {
+	if n, _ := w.e.carrier(m.number, m.ifindex, up, true, monotonic()); n != nil {
 		w.passedOn(u, n.fired)
 		n.fired.finish()
 		w.e.events <- n

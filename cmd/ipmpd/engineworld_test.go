@@ -151,6 +151,7 @@ func (w *world) assemble(cfg *config.Config) {
 		applier: applier, announcer: addr.NewAnnouncer(applier.Sender(), log),
 		watcher: w, readSysctls: w.sysctls, synced: context.Background(),
 	}
+	e.fast.hush = e.announcer.Hush
 	w.e, w.told = e, e.public.Subscribe(1<<12)
 	places := seating{}.allot(cfg.Groups)
 	for i := range cfg.Groups {

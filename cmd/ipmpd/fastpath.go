@@ -37,11 +37,19 @@ type firing struct {
 	*contingency // nil: nothing was prepared, and a relay announced
 	announced    []addr.Announcement
 	result       addr.Result
+	hush         func([]addr.Announcement) // nil: nothing is to be said of them
 }
 
-// finish does what the announcements do not: routes and addresses, where they are prepared.
+// finish does what the announcements do not: the announcer is told, and routes and addresses, where they are
+// prepared, are written.
 func (f *firing) finish() {
-	if f.written() {
+	if f == nil {
+		return
+	}
+	if f.hush != nil && !f.result.Stale {
+		f.hush(f.announced)
+	}
+	if f.contingency != nil {
 		f.batch.Write(f.current, &f.result)
 	}
 }
@@ -59,6 +67,9 @@ type fastPath struct {
 	// mu: one announces after the other, for what relays know to be what was announced last.
 	mu     sync.Mutex
 	herald *addr.Herald
+
+	// hush drops what the announcer still has to say of addresses on other members than these.
+	hush func([]addr.Announcement)
 }
 
 // forget what was prepared for a group.
@@ -134,6 +145,7 @@ func (f *fastPath) fire(group int, set *contingencies, bit, which int) *firing {
 	if fired == nil {
 		return f.relay(group)
 	}
+	fired.hush = f.hush
 	f.relays[group].Load().follow(set.before, c.then)
 	return fired
 }
@@ -148,7 +160,11 @@ func (f *fastPath) relay(group int) *firing {
 	for family := range words {
 		words[family] = bpf.ReadWord(&f.tracks[bpf.TrackNumber(group, family)]).Usable
 	}
-	return r.fail(words, f.herald)
+	fired := r.fail(words, f.herald)
+	if fired != nil {
+		fired.hush = f.hush
+	}
+	return fired
 }
 
 func (c *contingency) announce() *firing {

@@ -103,7 +103,7 @@ func (e *engine) replaceMember(u *unit, m *member, was int) {
 	e.step(u, group.PresenceChanged{Member: m.index, Exists: true}, nil)
 	e.compareMACs(u)
 	e.step(u, group.LinkChanged{Member: m.index, Link: m.link}, nil)
-	u.askUntil = monotonic() + askFor.Nanoseconds()
+	e.linkNewsOf(u)
 }
 
 // attach puts the programs on a member. Without them it is watched by its link only, which is said.

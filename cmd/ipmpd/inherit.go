@@ -52,7 +52,7 @@ func (u *unit) inherit(was *unit) *inheritance {
 	}
 	in.findOwners(u)
 	u.inheritSides(was)
-	u.askUntil, u.pending = was.askUntil, was.pending
+	u.pending = was.pending
 	u.adopted, u.beside = was.adopted, was.beside
 	u.tracker = was.tracker
 	u.tracker.Configure(u.settings())

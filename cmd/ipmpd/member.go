@@ -87,7 +87,7 @@ func (m *member) look(s *netstate.Snapshot) (changed bool) {
 	}
 	m.ifindex, m.mac, m.mtu, m.table = l.Index, l.MAC, l.MTU, s.TableOf(l)
 	if m.link == group.LinkUnknown {
-		m.link = linkOf(l.Carrier)
+		m.link = linkOf(l.Carrier && l.Up)
 	}
 	if m.monitored {
 		m.source = sources(m.cfg.Test, s.AddressesOf(l.Index), m.mac != addr.MAC{})

@@ -202,7 +202,7 @@ func (e *engine) setKinds(u *unit) (changed bool) {
 	for _, m := range u.members {
 		old := m.kind
 		for f := range m.kind {
-			m.kind[f] = detect.KindOf(detect.Mode(u.cfg.Probe), m.test(f).IsValid(), u.side[f].used)
+			m.kind[f] = detect.KindOf(detect.Mode(u.cfg.Probe), detect.Family(f), m.test(f).IsValid(), u.side[f].used)
 		}
 		changed = changed || m.kind != old
 		e.tellKinds(u, m, old)
@@ -281,6 +281,7 @@ func (e *engine) updateProbing() {
 	if err := e.prober.Update(p); err != nil {
 		e.log.Error("the prober refused its plan; the old one stays", "error", err)
 	}
+	e.watchCarriers()
 	for _, u := range e.units {
 		if u.state == nil {
 			continue

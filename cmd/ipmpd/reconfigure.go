@@ -252,7 +252,7 @@ func (e *engine) introduce(n *successor) {
 	}
 	e.publishOwners(n.unit)
 	// News of carriers on the way here may have been of nobody.
-	n.askUntil = monotonic() + askFor.Nanoseconds()
+	e.linkNewsOf(n.unit)
 }
 
 // part with the members that are in no group any more.

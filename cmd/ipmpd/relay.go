@@ -10,7 +10,7 @@ import (
 )
 
 // relay announces the addresses of a group when a member fails for whose failure nothing is prepared:
-// another one failed a moment before, and the engine is at work on that (docs/decisions/0023). It
+// another one failed a moment before, and the engine is at work on that (docs/decisions/0025). It
 // needs no plan, only who has what and who is usable by the words. Routes and addresses are left to
 // the engine. The fast path's lock guards it.
 type relay struct {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -94,14 +93,7 @@ func (e *engine) move(u *unit, before []int, from *origin, done *stamps) []addr.
 		if from.verdict != 0 {
 			done.egress = from.verdict
 		}
-		// The batch sends every address once to everybody before it tells neighbours.
-		told := map[netip.Addr]int{}
-		for _, a := range from.fired.announced[:min(r.Frames, len(from.fired.announced))] {
-			told[a.Address] = a.Link
-		}
-		for i := range list {
-			list[i].Sent = told[list[i].Address] == list[i].Link
-		}
+		addr.NoteSent(list, from.fired.announced, r.Frames)
 	}
 	if from != nil && len(list) > 0 {
 		e.announcer.Announce(list...)

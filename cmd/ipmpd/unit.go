@@ -23,8 +23,6 @@ type unit struct {
 	tracker *detect.Tracker
 
 	side [bpf.Families]side
-	// askUntil: carriers are asked for until then (CLOCK_MONOTONIC ns), because link news may be late.
-	askUntil int64
 	// owners are what map "owners" says.
 	owners map[netip.Addr]int
 	// held are, by address, those that may not be used yet; nil: it is in use.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,8 +28,10 @@ type Announcement struct {
 	// of the address's family count.
 	Neighbors []Neighbor
 	Policy    Announce
-	// Sent says that a batch has sent the broadcast already: the first round is done but for the neighbours.
+	// Sent says that a batch has sent the broadcast already: the first round is done but for the neighbours,
+	// of which it has told those in Told.
 	Sent bool
+	Told []Neighbor
 }
 
 // Announcer repeats announcements at their pace (contract section 3). It is safe for concurrent use.
@@ -58,6 +61,16 @@ func (a *Announcer) Announce(list ...Announcement) {
 	a.poke()
 }
 
+// Hush drops what is still to be said of addresses on other interfaces than their new owners', which have
+// announced them: said now, it would take the peers back. Announce goes on with the new owners.
+func (a *Announcer) Hush(moved []Announcement) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range moved {
+		a.sched.hush(&moved[i])
+	}
+}
+
 // Forget drops addresses that ipmpd no longer announces.
 func (a *Announcer) Forget(list ...netip.Addr) {
 	a.mu.Lock()
@@ -82,14 +95,29 @@ func (a *Announcer) sendDue() (next, now time.Time) {
 	now = time.Now()
 	jobs, next := a.sched.next(now)
 	a.mu.Unlock()
-	frames := make([]Frame, 0, len(jobs))
-	for _, j := range jobs {
-		frames = append(frames, j.frame())
-	}
-	if n, err := a.sender.Send(frames); err != nil {
-		a.log.Debug("announcements not sent", "sent", n, "of", len(frames), "error", err)
+	var frames []Frame
+	for chunk := range slices.Chunk(jobs, chunkFrames) {
+		frames = a.stillTrue(frames[:0], chunk)
+		if n, err := a.sender.Send(frames); err != nil {
+			a.log.Debug("announcements not sent", "sent", n, "of", len(frames), "error", err)
+		}
 	}
 	return next, now
+}
+
+// chunkFrames are sent before it is asked again whether what they say is true: 0.1 ms or so.
+const chunkFrames = 32
+
+// stillTrue appends the frames of jobs whose address nobody else has got meanwhile.
+func (a *Announcer) stillTrue(frames []Frame, jobs []job) []Frame {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, j := range jobs {
+		if !j.dropped {
+			frames = append(frames, j.frame())
+		}
+	}
+	return frames
 }
 
 // Run sends what is due until ctx ends. A frame that cannot be sent is logged and not tried

@@ -159,3 +159,26 @@ func Frames(as []Announcement) []Frame {
 	}
 	return out
 }
+
+// NoteSent notes in list what was sent already when the first of Frames(batch) were, so many of them.
+func NoteSent(list, batch []Announcement, frames int) {
+	type sent struct {
+		link int
+		told []Neighbor
+	}
+	by := map[netip.Addr]sent{}
+	broadcasts := min(frames, len(batch))
+	left := frames - broadcasts
+	for i := range batch[:broadcasts] {
+		a := &batch[i]
+		told := sameFamily(a.Address, a.Neighbors)
+		told = told[:min(left, len(told))]
+		left -= len(told)
+		by[a.Address] = sent{a.Link, told}
+	}
+	for i := range list {
+		if s, ok := by[list[i].Address]; ok && s.link == list[i].Link {
+			list[i].Sent, list[i].Told = true, s.told
+		}
+	}
+}

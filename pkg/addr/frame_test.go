@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/mdlayher/ndp"
@@ -110,4 +111,26 @@ func FuzzARP(f *testing.F) {
 		}
 		require.Equal(t, b[:arpLen], AppendARP(nil, &a))
 	})
+}
+
+// TestNoteSent: whatever number of frames was sent, what is noted is what they said.
+func TestNoteSent(t *testing.T) {
+	batch := []Announcement{
+		{Address: ip4, Link: 3, Neighbors: neighbors(2)},
+		{Address: netip.AddrFrom4([4]byte{192, 0, 2, 99}), Link: 4},
+		{Address: netip.AddrFrom4([4]byte{192, 0, 2, 98}), Link: 4, Neighbors: neighbors(3)},
+	}
+	frames := Frames(batch)
+	require.Len(t, frames, 8)
+	for n := range len(frames) + 1 {
+		list := append(slices.Clone(batch), Announcement{Address: netip.AddrFrom4([4]byte{192, 0, 2, 97}), Link: 4})
+		NoteSent(list, batch, n)
+		var sent []Frame
+		for i := range list {
+			if list[i].Sent {
+				sent = append(sent, Frames([]Announcement{{Address: list[i].Address, Link: list[i].Link, Neighbors: list[i].Told}})...)
+			}
+		}
+		require.ElementsMatch(t, frames[:n], sent)
+	}
 }

@@ -5,6 +5,7 @@ package addr
 import (
 	"container/heap"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -71,11 +72,26 @@ func (s *schedule) add(now time.Time, a *Announcement) {
 	s.byIP[a.Address] = it
 	if a.Sent {
 		p.refill(now)
-		p.tokens--
-		s.broadcast(p, it, now)
+		p.tokens -= float64(1 + len(a.Told))
+		s.broadcast(p, it, now, it.untold(a.Told))
 		return
 	}
 	heap.Push(&p.due, it)
+}
+
+// untold moves neighbours that were told to the end and returns how many others there are.
+func (it *item) untold(told []Neighbor) (n int) {
+	rest := make([]Neighbor, 0, len(it.Neighbors))
+	for _, x := range it.Neighbors {
+		if slices.Contains(told, x) {
+			rest = append(rest, x)
+		} else {
+			it.Neighbors[n] = x
+			n++
+		}
+	}
+	copy(it.Neighbors[n:], rest)
+	return n
 }
 
 // sameFamily are the first MaxUnicast neighbours that an announcement of ip makes sense to.
@@ -96,13 +112,20 @@ func (s *schedule) remove(ip netip.Addr) {
 	}
 }
 
-// broadcast notes that a round's broadcast is out: the neighbours' turn begins (any left from the
+// hush drops what is to be said of an address on another interface than its new owner's.
+func (s *schedule) hush(a *Announcement) {
+	if it := s.byIP[a.Address]; it != nil && it.Link != a.Link {
+		s.remove(a.Address)
+	}
+}
+
+// broadcast notes that a round's broadcast is out: the turn of so many neighbours begins (any left from the
 // round before keep their place), and the next round is set.
-func (s *schedule) broadcast(p *port, it *item, now time.Time) {
-	if it.unicast == 0 && len(it.Neighbors) > 0 {
+func (s *schedule) broadcast(p *port, it *item, now time.Time, neighbors int) {
+	if it.unicast == 0 && neighbors > 0 {
 		p.talking = append(p.talking, it)
 	}
-	it.unicast = len(it.Neighbors)
+	it.unicast = neighbors
 	it.round++
 	var pause time.Duration
 	switch policy := it.Policy; {
@@ -114,7 +137,7 @@ func (s *schedule) broadcast(p *port, it *item, now time.Time) {
 		pause = policy.Refresh
 	default:
 		if it.unicast == 0 {
-			s.remove(it.Address)
+			delete(s.byIP, it.Address)
 		}
 		it.last = true
 		return
@@ -165,7 +188,7 @@ func (s *schedule) broadcasts(p *port, now time.Time, jobs []job) []job {
 		}
 		heap.Pop(&p.due)
 		jobs = append(jobs, job{it, -1})
-		s.broadcast(p, it, now)
+		s.broadcast(p, it, now, len(it.Neighbors))
 	}
 	return jobs
 }
@@ -184,7 +207,7 @@ func (s *schedule) unicasts(p *port, jobs []job) []job {
 		p.talking[0] = nil
 		p.talking = p.talking[1:]
 		if it.last && !it.dropped {
-			s.remove(it.Address)
+			delete(s.byIP, it.Address)
 		}
 	}
 	return jobs

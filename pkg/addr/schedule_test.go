@@ -55,6 +55,9 @@ func TestScheduleTimes(t *testing.T) {
 		{"once", Announcement{Policy: Announce{Count: 1, Interval: time.Second}}, time.Hour, "0s *"},
 		{"the batch was first", Announcement{Sent: true, Neighbors: neighbors(1), Policy: Announce{Count: 3, Interval: time.Second}}, time.Hour,
 			"0s 0, 10ms *, 10ms 0, 100ms *, 100ms 0"},
+		{"the batch was first, two of three neighbours too", Announcement{Sent: true, Neighbors: neighbors(3), Told: neighbors(2), Policy: Announce{Count: 2}}, time.Hour,
+			"0s 0, 10ms *, 10ms 1, 10ms 2, 10ms 0"}, // the third one comes first now
+		{"the batch has told all", Announcement{Sent: true, Neighbors: neighbors(2), Told: neighbors(2), Policy: Announce{Count: 1}}, time.Hour, ""},
 		{"the batch was first and that is all", Announcement{Sent: true, Policy: Announce{Count: 1}}, time.Hour, ""},
 		{"refresh", Announcement{Policy: Announce{Count: 2, Interval: time.Second, Refresh: time.Minute}}, 2*time.Minute + time.Second,
 			"0s *, 10ms *, 1m0.01s *, 2m0.01s *"},
@@ -150,6 +153,52 @@ func TestScheduleFollowsTheOwner(t *testing.T) {
 	require.Empty(t, jobs)
 	require.Zero(t, next)
 	require.Empty(t, s.byIP)
+}
+
+// What an address's old owner had still to say is dropped, what the new one has is not.
+func TestScheduleHush(t *testing.T) {
+	var s schedule
+	a := Announcement{Address: ip4, Link: 3, MAC: mac0, Policy: Announce{Count: 5, Interval: time.Second}}
+	s.add(start, &a)
+	jobs, _ := s.next(start)
+	require.Len(t, jobs, 1)
+	s.hush(&a)
+	jobs, next := s.next(start.Add(time.Hour))
+	require.Len(t, jobs, 1, "it is the owner")
+	require.False(t, jobs[0].dropped)
+	require.False(t, next.IsZero())
+	s.hush(&Announcement{Address: ip4, Link: 4})
+	require.True(t, jobs[0].dropped, "taken, and not sent yet")
+	jobs, next = s.next(start.Add(2 * time.Hour))
+	require.Empty(t, jobs)
+	require.Zero(t, next)
+	require.Empty(t, s.byIP)
+}
+
+// The last frame of an address is no less true than the others.
+func TestScheduleLastIsTrue(t *testing.T) {
+	var s schedule
+	s.add(start, &Announcement{Address: ip4, Link: 3, Neighbors: neighbors(1), Policy: Announce{Count: 1}})
+	s.add(start, &Announcement{Address: netip.AddrFrom4([4]byte{192, 0, 2, 99}), Link: 3, Policy: Announce{Count: 1}})
+	jobs, _ := s.next(start)
+	require.Len(t, jobs, 3)
+	for _, j := range jobs {
+		require.False(t, j.dropped)
+	}
+	require.Empty(t, s.byIP)
+}
+
+// What a batch has sent counts against the burst of its port.
+func TestScheduleCountsTheBatch(t *testing.T) {
+	var s schedule
+	policy := Announce{Count: 1, Rate: 1000}
+	for i := range 4 {
+		s.add(start, &Announcement{Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Link: 3, Policy: policy,
+			Neighbors: neighbors(10), Sent: true, Told: neighbors(10)[:min(10, max(0, 12-10*i))]})
+	}
+	jobs, next := s.next(start) // 4 broadcasts and 12 neighbours are out
+	require.Empty(t, jobs)
+	require.Equal(t, start.Add(time.Millisecond+1), next)
 }
 
 // A slow port does not hold up another.

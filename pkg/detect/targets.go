@@ -115,13 +115,16 @@ const (
 )
 
 // KindOf an instance: with auto ICMP where it has a test address (an IPv6 link-local address is one),
-// else ARP or neighbour solicitation. A family that its group does not use is not probed.
-func KindOf(m Mode, test, used bool) Kind {
+// else ARP or neighbour solicitation. A family that its group does not use is not probed, nor is IPv6 without any
+// address of the interface's own, as long as duplicate detection lasts or for good: a solicitation needs a source.
+func KindOf(m Mode, family Family, test, used bool) Kind {
 	switch {
 	case !used:
 		return KindNone
 	case m == ModeLink:
 		return KindLink
+	case family == IPv6 && !test:
+		return KindNone
 	case m == ModeARP:
 		return KindARP
 	case test:

@@ -125,19 +125,27 @@ func TestRetarget(t *testing.T) {
 func TestKindOf(t *testing.T) {
 	for _, row := range []struct {
 		mode       Mode
+		family     Family
 		test, used bool
 		want       Kind
 	}{
-		{ModeAuto, true, true, KindICMP},
-		{ModeAuto, false, true, KindARP},
-		{ModeAuto, true, false, KindNone},
-		{ModeICMP, true, true, KindICMP},
-		{ModeICMP, false, true, KindNone},
-		{ModeARP, true, true, KindARP},
-		{ModeLink, true, true, KindLink},
-		{ModeLink, true, false, KindNone},
+		{ModeAuto, IPv4, true, true, KindICMP},
+		{ModeAuto, IPv4, false, true, KindARP},
+		{ModeAuto, IPv4, true, false, KindNone},
+		{ModeICMP, IPv4, true, true, KindICMP},
+		{ModeICMP, IPv4, false, true, KindNone},
+		{ModeARP, IPv4, true, true, KindARP},
+		{ModeARP, IPv4, false, true, KindARP},
+		{ModeLink, IPv4, true, true, KindLink},
+		{ModeLink, IPv4, true, false, KindNone},
+		{ModeAuto, IPv6, true, true, KindICMP},
+		{ModeARP, IPv6, true, true, KindARP},
+		// not even a link-local address to ask from
+		{ModeAuto, IPv6, false, true, KindNone},
+		{ModeARP, IPv6, false, true, KindNone},
+		{ModeLink, IPv6, false, true, KindLink},
 	} {
-		require.Equal(t, row.want, KindOf(row.mode, row.test, row.used), "%+v", row)
+		require.Equal(t, row.want, KindOf(row.mode, row.family, row.test, row.used), "%+v", row)
 	}
 }
 

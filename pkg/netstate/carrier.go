@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,19 +50,19 @@ func OpenCarrier() (*Carrier, error) {
 func (c *Carrier) Close() error { return unix.Close(c.fd) }
 
 // Ask is IFLA_CARRIER of the interface, and IFF_UP: some drivers keep the carrier of an interface
-// that is administratively down. The error is ENODEV for one that does not exist. It waits while
-// somebody holds the kernel's RTNL.
-func (c *Carrier) Ask(ifindex int) (up bool, err error) {
+// that is administratively down; and whether the kernel sends over it ([LinkEvent]). The error is
+// ENODEV for one that does not exist. It waits while somebody holds the kernel's RTNL.
+func (c *Carrier) Ask(ifindex int) (up, sends bool, err error) {
 	c.seq++
 	binary.NativeEndian.PutUint32(c.request[8:], c.seq)
 	binary.NativeEndian.PutUint32(c.request[unix.SizeofNlMsghdr+4:], uint32(ifindex))
 	if _, errno := c.call(unix.SYS_SENDTO, c.request[:]); errno != 0 {
-		return false, errno
+		return false, false, errno
 	}
 	for {
 		n, errno := c.call(unix.SYS_RECVFROM, c.in)
 		if errno != 0 {
-			return false, errno
+			return false, false, errno
 		}
 		// One message a datagram. An answer to an earlier question that timed out is skipped.
 		b := c.in[:n]
@@ -71,26 +72,43 @@ func (c *Carrier) Ask(ifindex int) (up bool, err error) {
 		body := b[unix.SizeofNlMsghdr:min(n, int(binary.NativeEndian.Uint32(b)))]
 		if binary.NativeEndian.Uint16(b[4:]) == unix.NLMSG_ERROR {
 			if err := kernelError(body); err != nil {
-				return false, err
+				return false, false, err
 			}
-			return false, errTruncated
+			return false, false, errTruncated
 		}
 		return carrierOf(body)
 	}
 }
 
-func carrierOf(body []byte) (bool, error) {
+func carrierOf(body []byte) (up, sends bool, err error) {
 	if len(body) < unix.SizeofIfInfomsg {
-		return false, errTruncated
+		return false, false, errTruncated
 	}
-	up := binary.NativeEndian.Uint32(body[8:])&unix.IFF_UP != 0
+	up = binary.NativeEndian.Uint32(body[8:])&unix.IFF_UP != 0
 	a := attrs{rest: body[unix.SizeofIfInfomsg:]}
+	there := false
 	for a.next() {
-		if a.typ == unix.IFLA_CARRIER {
-			return up && a.u8() != 0, a.err
+		switch a.typ {
+		case unix.IFLA_OPERSTATE:
+			sends = sending(a.u8())
+		case unix.IFLA_CARRIER:
+			up, there = up && a.u8() != 0, true
 		}
 	}
-	return false, errTruncated
+	if !there {
+		return false, false, errTruncated
+	}
+	return up, up && sends, a.err
+}
+
+// sending: the kernel's linkwatch has seen the carrier of an interface with such an operstate. It is then
+// that what is sent there is not dropped any more.
+func sending(operstate uint8) bool {
+	switch netlink.LinkOperState(operstate) {
+	case netlink.OperNotPresent, netlink.OperDown, netlink.OperLowerLayerDown:
+		return false
+	}
+	return true // of a driver that never says it is OperUnknown; dormant and testing have carrier
 }
 
 func (c *Carrier) call(number uintptr, b []byte) (int, unix.Errno) {

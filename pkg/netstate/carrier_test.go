@@ -4,6 +4,7 @@ package netstate
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -73,28 +75,59 @@ func TestCarrierIsAskedAhead(t *testing.T) {
 	for i := range 3 {
 		for _, up := range []bool{true, false} {
 			peer.ip("link", "set", "p0", map[bool]string{true: "up", false: "down"}[up])
-			got, err := c.Ask(100)
+			got, _, err := c.Ask(100)
 			require.NoError(t, err)
 			require.Equal(t, up, got, "asked right after change %d", i)
 		}
 	}
 	eventually(t, "notified in the end", func() bool {
-		return r.has(func(e LinkEvent) bool { return e.Name == "m0" && e.Index == 100 && e.Up && !e.Carrier && e.Exists })
+		return r.has(func(e LinkEvent) bool {
+			return e.Name == "m0" && e.Index == 100 && e.Up && !e.Carrier && !e.Sends && e.Exists
+		})
 	})
+	require.True(t, r.has(func(e LinkEvent) bool { return e.Carrier && e.Sends }), "when it came")
 
 	s.ip("link", "set", "m0", "down")
-	got, err := c.Ask(100)
+	got, _, err := c.Ask(100)
 	require.NoError(t, err)
 	require.False(t, got, "administratively down")
-	got, err = c.Ask(1)
+	got, _, err = c.Ask(1)
 	require.NoError(t, err)
 	require.False(t, got, "lo keeps its carrier while it is down")
 	s.ip("link", "del", "m0")
-	_, err = c.Ask(100)
+	_, _, err = c.Ask(100)
 	require.ErrorIs(t, err, unix.ENODEV)
 	eventually(t, "deletion", func() bool {
 		return r.has(func(e LinkEvent) bool { return e.Name == "m0" && !e.Exists })
 	})
+}
+
+// What the kernel's answer and its messages say of whether it sends: a driver that never tells its state does,
+// and so does a link that waits for 802.1X.
+func TestSending(t *testing.T) {
+	for state, want := range map[netlink.LinkOperState]bool{
+		netlink.OperUnknown: true, netlink.OperNotPresent: false, netlink.OperDown: false, netlink.OperLowerLayerDown: false,
+		netlink.OperTesting: true, netlink.OperDormant: true, netlink.OperUp: true,
+	} {
+		body := make([]byte, unix.SizeofIfInfomsg)
+		binary.NativeEndian.PutUint32(body[8:], unix.IFF_UP)
+		attr := func(typ uint16, value byte) {
+			body = binary.NativeEndian.AppendUint16(body, unix.SizeofRtAttr+1)
+			body = append(binary.NativeEndian.AppendUint16(body, typ), value, 0, 0, 0)
+		}
+		attr(unix.IFLA_OPERSTATE, byte(state))
+		attr(unix.IFLA_CARRIER, 1)
+		up, sends, err := carrierOf(body)
+		require.NoError(t, err)
+		require.True(t, up, state)
+		require.Equal(t, want, sends, state)
+		body[len(body)-4] = 0
+		up, sends, err = carrierOf(body)
+		require.NoError(t, err)
+		require.False(t, up || sends, state)
+	}
+	_, _, err := carrierOf(make([]byte, unix.SizeofIfInfomsg))
+	require.ErrorIs(t, err, errTruncated, "no carrier in it")
 }
 
 func TestCarrierDoesNotAllocate(t *testing.T) {
@@ -106,7 +139,7 @@ func TestCarrierDoesNotAllocate(t *testing.T) {
 			return err
 		}
 		defer func() { _ = c.Close() }()
-		n := testing.AllocsPerRun(100, func() { _, err = c.Ask(1) })
+		n := testing.AllocsPerRun(100, func() { _, _, err = c.Ask(1) })
 		if n != 0 || err != nil {
 			return fmt.Errorf("%v allocations, error %w", n, err)
 		}
@@ -134,7 +167,7 @@ func BenchmarkCarrierAsk(b *testing.B) {
 	defer func() { _ = c.Close() }()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := c.Ask(1); err != nil {
+		if _, _, err := c.Ask(1); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 type LinkEvent struct {
 	Index int
 	Name  string
-	// Carrier is IFLA_CARRIER, Up is IFF_UP.
-	Carrier, Up bool
+	// Carrier is IFLA_CARRIER, Up is IFF_UP. Sends: the kernel sends over it, as far as there is carrier.
+	Carrier, Up, Sends bool
 	// Exists is false when the interface was deleted or left the namespace.
 	Exists bool
 	// Resync: messages were lost, ask for every interface. The other fields are empty.
@@ -97,7 +97,7 @@ func (e *LinkEvents) take(fn func(LinkEvent)) error {
 			}
 			l, err := parseLink(body)
 			if err == nil {
-				fn(LinkEvent{Index: l.Index, Name: l.Name, Carrier: l.Carrier, Up: l.Up, Exists: h.typ == unix.RTM_NEWLINK})
+				fn(LinkEvent{Index: l.Index, Name: l.Name, Carrier: l.Carrier, Up: l.Up, Sends: sending(l.Operstate), Exists: h.typ == unix.RTM_NEWLINK})
 			}
 			return err
 		})

@@ -153,6 +153,25 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// What the document names outside its rows, as in the table of the bonding selftest, exists too.
+func TestConformanceNamesTests(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root(t), conformanceFile))
+	require.NoError(t, err)
+	list := references(string(data))
+	require.NotEmpty(t, list)
+	type tests struct{ names, texts map[string]bool }
+	folders := map[string]tests{}
+	for _, ref := range list {
+		of, known := folders[ref.folder]
+		if !known {
+			of.names, of.texts = testsOf(t, ref.folder)
+			folders[ref.folder] = of
+		}
+		require.True(t, of.names[ref.name], "%s has no test %s", ref.folder, ref.name)
+		require.True(t, ref.part == "" || of.texts[ref.part], "%s has nothing named %q", ref.folder, ref.part)
+	}
+}
+
 // The sections are those of the specification, where that lies beside the clone.
 func TestConformanceCoversTheSpecification(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(root(t), "../shared/reference/ipmp-spec.md"))

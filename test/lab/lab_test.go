@@ -3,6 +3,8 @@
 package lab
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -183,7 +185,21 @@ func TestMoveIsSeenByThePeer(t *testing.T) {
 	a, b := l.Members[0], l.Members[1]
 	answers(t, l, l.Peer, Data)
 	for _, step := range []struct{ from, to *Member }{{a, b}, {b, a}} {
+		port, err := step.to.Listen()
+		require.NoError(t, err)
+		other, err := step.from.Listen()
+		require.NoError(t, err)
 		require.NoError(t, l.Move(step.from, step.to, netip.PrefixFrom(Data, 24)))
+		announcement := GratuitousARP(step.to.mac, Data)
+		announced := func(e *Ear) (bool, error) {
+			frames, err := e.Frames()
+			return slices.ContainsFunc(frames, func(f []byte) bool { return bytes.Equal(f, announcement) }), err
+		}
+		l.Require(t, "the announcement where it came in", 5*time.Second, func() (bool, error) { return announced(port) })
+		heard, err := announced(other)
+		require.NoError(t, err)
+		require.False(t, heard, "it left there")
+		require.NoError(t, errors.Join(port.Close(), other.Close()))
 		owner, err := l.Owner(Data)
 		require.NoError(t, err)
 		require.Equal(t, step.to, owner)

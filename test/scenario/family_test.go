@@ -5,6 +5,7 @@ package scenario
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -128,4 +129,25 @@ func (s *scene) settled(kinds ...string) []control.HistoryEntry {
 		return true, nil
 	})
 	return s.news()
+}
+
+// TestNoLinkLocalAddress to ask from on one member: it is not probed by IPv6, and all else is probed.
+func TestNoLinkLocalAddress(t *testing.T) {
+	c := dual().homes()
+	c.tests, c.group, c.detection = noTests, []string{"probe: arp"}, 20*time.Millisecond
+	c.prepare = func(_ *testing.T, s *scene) {
+		s.ip("link", "set", "hme0", "addrgenmode", "none")
+		s.ip("-6", "addr", "flush", "dev", "hme0", "scope", "link")
+	}
+	s := stage(t, c)
+	i, _ := s.status("hme0")
+	require.Equal(t, "disabled", i.Families["ipv6"].Probe)
+	require.Equal(t, "ok", i.Families["ipv4"].Probe)
+	require.NotContains(t, s.daemon.Tail(1000), "the plan for the prober is wrong")
+	require.NoError(t, s.Members[0].CutSilent())
+	s.at("hme1", lab.Data, lab.Data6)
+	s.settled("failover hme0")
+	require.NoError(t, s.Members[0].Repair())
+	s.at("hme0", lab.Data, lab.Data6)
+	s.settled("repair hme0", "failback hme0")
 }

@@ -36,7 +36,7 @@ type setup struct {
 	group     []string                     // further lines of the group: "failback: false"
 	targets   []netip.Addr                 // nil: the router; empty: whatever the daemon finds
 	tests     func(i int) []netip.Addr     // of member i; nil: IPv4
-	standby   string                       // name of the standby
+	standby   string                       // names of the standbys
 	addresses []netip.Prefix               // nil: the seed's
 	atHome    string                       // home of all addresses; "": as the contract spreads them
 	binary    string                       // "": program
@@ -95,7 +95,7 @@ func (c *setup) text(l *lab.Lab) string {
 	}
 	line("    interfaces:")
 	for i, m := range l.Members {
-		line("      %s:\n        standby: %t", m.Name, m.Name == c.standby)
+		line("      %s:\n        standby: %t", m.Name, slices.Contains(strings.Fields(c.standby), m.Name))
 		line("        test: [%s]", join(tests(i), func(a netip.Addr) string {
 			return quoted(netip.PrefixFrom(a, map[bool]int{true: 24, false: 64}[a.Is4()]))
 		}))

@@ -147,14 +147,15 @@ func TestDeadMemberDoesNotSilenceSibling(t *testing.T) {
 	answers := make(chan bool, 1000)
 	asker := &Asker{
 		Questions: q,
-		Carrier: func(ifindex int) (bool, error) {
+		Carrier: func(ifindex int) (up, sends bool, err error) {
 			l, err := w.here.LinkByIndex(ifindex)
 			if err != nil {
-				return false, err
+				return false, false, err
 			}
-			return l.Attrs().RawFlags&unix.IFF_RUNNING != 0 && l.Attrs().OperState == netlink.OperUp, nil
+			up = l.Attrs().RawFlags&unix.IFF_RUNNING != 0 && l.Attrs().OperState == netlink.OperUp
+			return up, up, nil
 		},
-		Answer: func(member, ifindex int, up bool, ns int64) {
+		Answer: func(member, ifindex int, up, sends bool, ns int64) {
 			require.Equal(t, 0, member)
 			require.Positive(t, ns)
 			select {
