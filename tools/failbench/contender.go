@@ -56,6 +56,8 @@ type entrant struct {
 	Headline bool
 	// Blind: it looks at the carrier only, so that a silent cut is not found.
 	Blind bool
+	// Credulous: any frame that a member receives speaks for it, so that a cut of what it sends is not found.
+	Credulous bool
 	// Watched: it is watched for long, that it moves nothing without a cause.
 	Watched bool
 	// Alone: it takes part on a machine with one processor only.

@@ -74,6 +74,11 @@ func plays(e entrant, s scene) bool {
 	return e.Full
 }
 
+// unseen tells whether a contender does not find the failure of a scenario.
+func unseen(e entrant, s scene) bool {
+	return e.Blind && s.Silent || e.Credulous && s.Name == "silent-tx"
+}
+
 // want is the number of samples of a cell.
 func (p plan) want(e entrant, s scene) int {
 	switch {
@@ -85,7 +90,7 @@ func (p plan) want(e entrant, s scene) int {
 		return p.long
 	case s.Cost:
 		return p.cost
-	case e.Blind && s.Silent:
+	case unseen(e, s):
 		return p.blind
 	case e.Headline && s.Basic:
 		return p.headline

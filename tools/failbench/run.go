@@ -145,7 +145,7 @@ func (r *run) turn(ctx context.Context, round int, plans []cellPlan, cells map[s
 func (r *run) play(a *arena, round int, p cellPlan, c *result.Cell) (err error) {
 	s := p.scene.New()
 	a.patience = 5 * time.Second
-	if p.entrant.Blind && p.scene.Silent {
+	if unseen(p.entrant, p.scene) {
 		a.patience = time.Second // nothing comes; it has to be seen that it does not
 	}
 	if err := a.home(); err != nil {

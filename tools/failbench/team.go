@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +19,7 @@ import (
 // team is the kernel's team driver with teamd, runner activebackup, and one way of watching its members.
 type team struct {
 	watch map[string]any
+	keeps bool // its neighbours while it has no carrier
 	host  *lab.Netns
 	teamd *process
 }
@@ -25,23 +28,33 @@ const teamDevice = "team0"
 
 // teams take part with teamd's fastest settings.
 func teams() []entrant {
+	arp := func(missed int) map[string]any {
+		return map[string]any{"name": "arp_ping", "interval": 1, "missed_max": missed, "init_wait": 0,
+			"source_host": lab.Data.String(), "target_host": lab.Router.String()}
+	}
 	var list []entrant
 	for _, w := range []struct {
 		name     string
 		watch    map[string]any
 		interval time.Duration
+		keeps    bool // see team.keeps
 	}{
-		{"team-ethtool", map[string]any{"name": "ethtool", "delay_up": 0, "delay_down": 0}, 0},
-		{"team-arp-1", map[string]any{"name": "arp_ping", "interval": 1, "missed_max": 3, "init_wait": 0,
-			"source_host": lab.Data.String(), "target_host": lab.Router.String()}, time.Millisecond},
+		{"team-ethtool", map[string]any{"name": "ethtool", "delay_up": 0, "delay_down": 0}, 0, false},
+		{"team-arp-1", arp(3), time.Millisecond, false},
+		{"team-arp-1-keep", arp(3), time.Millisecond, true},
+		{"team-arp-1-missed-1-keep", arp(1), time.Millisecond, true},
 	} {
 		settings, err := json.Marshal(w.watch)
 		if err != nil {
 			panic(err) // strings and numbers
 		}
+		told := "runner activebackup, link_watch " + string(settings)
+		if w.keeps {
+			told += "; " + keeping(teamDevice)
+		}
 		list = append(list, entrant{
-			Name: w.name, Family: "team", Settings: "runner activebackup, link_watch " + string(settings), Interval: w.interval,
-			Headline: true, Blind: w.interval == 0, Subject: teamSubject, New: func() contender { return &team{watch: w.watch} },
+			Name: w.name, Family: "team", Settings: told, Interval: w.interval,
+			Headline: true, Blind: w.interval == 0, Subject: teamSubject, New: func() contender { return &team{watch: w.watch, keeps: w.keeps} },
 		})
 	}
 	return list
@@ -52,9 +65,12 @@ func teamSubject() (string, error) {
 	if _, err := os.Stat("/sys/module/team"); err != nil {
 		return "", fmt.Errorf("the kernel has no team driver, or it is not loaded; make bench-vm, or modprobe team")
 	}
-	out, err := exec.Command("teamd", "--version").Output()
-	if err != nil {
+	out, err := exec.Command("teamd", "--version").CombinedOutput()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("%w; apt-get install libteam-utils, where make bench-vm packs it from", err)
+	case err != nil:
+		return "", fmt.Errorf("teamd --version: %w: %s; mend what it says", err, bytes.TrimSpace(out))
 	}
 	return strings.TrimSpace(string(out)), nil
 }
@@ -83,10 +99,6 @@ func (d *team) Setup(t *topology) error {
 	if err != nil {
 		return err
 	}
-	// Its folder for sockets is below /var/run, which a guest may not have.
-	if err := os.MkdirAll("/var/run/teamd", 0o755); err != nil {
-		return err
-	}
 	if d.teamd, err = start(t.Host, filepath.Join(t.Dir, "teamd.log"), exec.Command("teamd", "-f", config)); err != nil {
 		return err
 	}
@@ -96,7 +108,10 @@ func (d *team) Setup(t *topology) error {
 	}); err != nil {
 		return err
 	}
-	return typed(t, "team.ip", []string{"link set " + teamDevice + " up"}, teamDevice)
+	if err := typed(t, "team.ip", []string{"link set " + teamDevice + " up"}, teamDevice); err != nil || !d.keeps {
+		return err
+	}
+	return keep(t, teamDevice)
 }
 
 // Ready when teamd says that all members are up and one is active.
@@ -104,9 +119,13 @@ func (d *team) Ready() (bool, error) {
 	if err := d.teamd.ended(); err != nil {
 		return false, lab.Fatal(err)
 	}
-	out, err := exec.Command("teamdctl", teamDevice, "state", "dump").Output()
+	var out []byte
+	err := d.host.Do(func() (err error) { // it looks for the device by itself
+		out, err = exec.Command("teamdctl", teamDevice, "state", "dump").CombinedOutput()
+		return err
+	})
 	if err != nil {
-		return false, fmt.Errorf("teamdctl: %w", err)
+		return false, fmt.Errorf("teamdctl: %w: %s", err, bytes.TrimSpace(out))
 	}
 	return teamReady(out)
 }

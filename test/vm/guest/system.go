@@ -29,6 +29,9 @@ func mounts() error {
 			return fmt.Errorf("mount %s: %w", m.path, err)
 		}
 	}
+	if err := errors.Join(os.MkdirAll("/var", 0o755), os.Symlink("/run", "/var/run")); err != nil { // teamd is not even to be asked its version without
+		return err
+	}
 	for _, pair := range [][2]string{{"PATH", "/bin"}, {"HOME", "/root"}, {"CI", "true"}} {
 		if err := os.Setenv(pair[0], pair[1]); err != nil {
 			return err
