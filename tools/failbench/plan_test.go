@@ -37,6 +37,22 @@ func TestPlan(t *testing.T) {
 	require.ErrorContains(t, err, "names no cell")
 }
 
+// A contender that does not find a failure is asked a few times only, and for a second.
+func TestUnseen(t *testing.T) {
+	want := map[string]int{}
+	for _, e := range append(bondings(), teams()...) {
+		for _, s := range scenes() {
+			want[e.Name+"."+s.Name] = full.want(e, s)
+		}
+	}
+	for name, n := range map[string]int{
+		"bonding-miimon-1.silent": 3, "bonding-miimon-1.carrier": 100, "bonding-arp-1.silent": 100,
+		"bonding-arp-1.silent-tx": 3, "bonding-arp-1-validate.silent-tx": 100, "team-ethtool.silent-tx": 3, "team-arp-1.silent-tx": 100,
+	} {
+		require.Equal(t, n, want[name], name)
+	}
+}
+
 func TestTurns(t *testing.T) {
 	p := plan{counts: counts{headline: 100, other: 30, blind: 3}, turn: 15}
 	require.Equal(t, 7, p.rounds([]cellPlan{{want: 100}, {want: 30}}))
