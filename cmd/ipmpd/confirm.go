@@ -4,13 +4,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ipmpd/ipmpd/bpf"
 	"github.com/ipmpd/ipmpd/pkg/detect/probe"
+	"github.com/ipmpd/ipmpd/pkg/realtime"
 )
 
 // confirm is for kernels that refuse bpf_timer (PREEMPT_RT): it confirms suspicions once a round,
@@ -25,7 +25,9 @@ func (d *daemon) confirm(ctx context.Context) error {
 	return probe.RealtimeThread(d.realtime, d.warn, func() error {
 		for ctx.Err() == nil {
 			pace := d.engine.pace.Load()
-			pause(pace.interval)
+			if err := realtime.Wait(-1, -1, pace.interval.Nanoseconds()); err != nil {
+				return fmt.Errorf("wait for the next round: %w", err)
+			}
 			for i := range instances[:pace.instances] {
 				if atomic.LoadUint32(&instances[i].Suspect) == 0 {
 					continue
@@ -54,11 +56,4 @@ func (e *engine) setPace() {
 		}
 	}
 	e.pace.Store(p)
-}
-
-// pause sleeps on the calling thread; Go's own sleep is a millisecond at least.
-func pause(t time.Duration) {
-	ts := unix.NsecToTimespec(t.Nanoseconds())
-	// A signal ends it early, which does no harm.
-	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
 }

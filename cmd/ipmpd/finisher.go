@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipmpd/ipmpd/pkg/detect/probe"
+	"github.com/ipmpd/ipmpd/pkg/realtime"
 )
 
 // finisher writes routes and addresses of what the reader or the asker has announced, on a FIFO thread of
@@ -34,7 +35,7 @@ type news struct {
 
 // newFinisher makes one; close it when run has ended. next gets the news.
 func newFinisher(next func(any)) (*finisher, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("make eventfd for routes and addresses: %w", err)
 	}
@@ -58,16 +59,20 @@ func (f *finisher) wake() {
 }
 
 // run until ctx ends, whose error it returns.
-func (f *finisher) run(ctx context.Context, realtime probe.Realtime, warn func(error)) error {
+func (f *finisher) run(ctx context.Context, rt probe.Realtime, warn func(error)) error {
 	stop := context.AfterFunc(ctx, func() {
 		f.stopped.Store(true)
 		f.wake()
 	})
 	defer stop()
-	return probe.RealtimeThread(realtime, warn, func() error {
+	return probe.RealtimeThread(rt, warn, func() error {
 		var buf [8]byte
 		for !f.stopped.Load() {
-			if _, err := unix.Read(f.fd, buf[:]); err != nil && err != unix.EINTR {
+			err := realtime.Wait(f.fd, -1, realtime.Never)
+			if err == nil {
+				_, err = unix.Read(f.fd, buf[:])
+			}
+			if err != nil && err != unix.EAGAIN && err != unix.EINTR {
 				return fmt.Errorf("wait for announcements: %w", err)
 			}
 			f.finishAll()

@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ipmpd/ipmpd/pkg/realtime"
 )
 
 // LinkEvent is one link message, or the loss of some.
@@ -64,9 +66,8 @@ func (e *LinkEvents) Run(ctx context.Context, fn func(LinkEvent)) error {
 			<-woken // or Close could take the descriptor away under it
 		}
 	}()
-	fds := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLIN}, {Fd: int32(e.wake), Events: unix.POLLIN}}
 	for ctx.Err() == nil {
-		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
+		if err := realtime.Wait(e.fd, e.wake, realtime.Never); err != nil {
 			return fmt.Errorf("wait for link messages: %w", err)
 		}
 		if err := e.take(fn); err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/realtime"
 )
 
 // Questions are members whose carrier should be asked for now: a set and an eventfd. Asking never
@@ -29,7 +30,7 @@ type Questions struct {
 
 // NewQuestions makes the set; close it after its Asker has ended.
 func NewQuestions() (*Questions, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("make eventfd for link questions: %w", err)
 	}
@@ -122,19 +123,16 @@ func (a *Asker) Run(ctx context.Context) error {
 
 // wait for a question, or until a moment (CLOCK_MONOTONIC ns); 0: as long as it takes.
 func (q *Questions) wait(until int64) error {
-	var timeout *unix.Timespec
+	left := realtime.Never
 	if until != 0 {
-		left := unix.NsecToTimespec(max(until-nowNs(), 0))
-		timeout = &left
+		left = max(until-nowNs(), 0)
 	}
-	fds := []unix.PollFd{{Fd: int32(q.fd), Events: unix.POLLIN}}
-	n, err := unix.Ppoll(fds, timeout, nil)
-	if n > 0 {
-		var left [8]byte
-		_, err = unix.Read(q.fd, left[:])
-	}
-	if err == unix.EINTR {
-		return nil
+	err := realtime.Wait(q.fd, -1, left)
+	if err == nil {
+		var count [8]byte
+		if _, err = unix.Read(q.fd, count[:]); err == unix.EAGAIN || err == unix.EINTR {
+			err = nil
+		}
 	}
 	return err
 }

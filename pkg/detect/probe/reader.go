@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/realtime"
 )
 
 // Reader hears the kernel's events on a FIFO thread of its own.
@@ -37,7 +40,14 @@ func (r *Reader) Run(ctx context.Context) error {
 		return fmt.Errorf("open ring buffer %v: %w", r.Events, err)
 	}
 	defer ring.Close()
-	stop := context.AfterFunc(ctx, func() { _ = ring.Close() })
+	// It reads what there is; waiting is done outside Go's scheduler.
+	ring.SetDeadline(time.Unix(1, 0))
+	ended, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make eventfd for the end of the reader: %w", err)
+	}
+	defer unix.Close(ended)
+	stop := afterwards(ctx, func() { _, _ = unix.Write(ended, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
 	defer stop()
 	return RealtimeThread(r.Realtime, r.Warn, func() error {
 		if r.Prober != nil && r.Realtime.above() {
@@ -48,8 +58,13 @@ func (r *Reader) Run(ctx context.Context) error {
 		for {
 			err := ring.ReadInto(&rec)
 			switch {
-			case errors.Is(err, ringbuf.ErrClosed), errors.Is(err, os.ErrClosed):
+			case ctx.Err() != nil:
 				return ctx.Err()
+			case errors.Is(err, os.ErrDeadlineExceeded):
+				if err := realtime.Wait(r.Events.FD(), ended, realtime.Never); err != nil {
+					return fmt.Errorf("wait for the ring buffer: %w", err)
+				}
+				continue
 			case err != nil:
 				return fmt.Errorf("read ring buffer: %w", err)
 			}
@@ -76,4 +91,18 @@ func decode(sample []byte) (*bpf.Event, error) {
 	ev := new(bpf.Event)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(ev)), unsafe.Sizeof(*ev)), sample)
 	return ev, nil
+}
+
+// afterwards calls f when ctx ends. The function that it returns ends that, and waits for f.
+func afterwards(ctx context.Context, f func()) (stop func()) {
+	called := make(chan struct{})
+	end := context.AfterFunc(ctx, func() {
+		defer close(called)
+		f()
+	})
+	return func() {
+		if !end() {
+			<-called
+		}
+	}
 }
