@@ -105,7 +105,7 @@ func meansOf(rep *report) (baseline, error) {
 		}
 		for i, sample := range c.Samples {
 			if f := sample.Inbound; f != nil && f.SenderGap > still {
-				return b, fmt.Errorf("%s: everything stood still for %d ms after cut %d; see docs/decisions/0004-threads-and-priorities.md",
+				return b, fmt.Errorf("%s: everything stood still for %d ms after cut %d; see docs/decisions/0026-waiting-without-a-place.md",
 					c.Name(), f.SenderGap/1e6, i+1)
 			}
 		}
