@@ -11,18 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The carrier is known at once, whatever link messages say and whoever holds RTNL.
-func TestCarrier(t *testing.T) {
-	s := newSpace(t)
-	link := s.veth(t, "a0")
+// carrier to be asked for, of a link with its peer.
+func (s *space) carrier(t *testing.T) (c *Carrier, link, peer netlink.Link) {
+	link = s.veth(t, "a0")
 	peer, err := s.nl.LinkByName("a0p")
 	require.NoError(t, err)
-	c, err := OpenCarrier()
+	c, err = OpenCarrier()
 	if err != nil && !since(t, 6, 2) {
 		t.Skip("needs Linux 6.2: bpf_cast_to_kern_ctx")
 	}
 	require.NoError(t, err)
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return c, link, peer
+}
+
+// The carrier is known at once, whatever link messages say and whoever holds RTNL.
+func TestCarrier(t *testing.T) {
+	s := newSpace(t)
+	c, link, peer := s.carrier(t)
 	is := func(want bool) {
 		t.Helper()
 		up, sends, err := c.Ask(link.Attrs().Index)
@@ -37,7 +43,7 @@ func TestCarrier(t *testing.T) {
 	is(true)
 	require.NoError(t, s.nl.LinkSetDown(link))
 	is(false)
-	_, _, err = c.Ask(1 << 20)
+	_, _, err := c.Ask(1 << 20)
 	require.ErrorIs(t, err, unix.ENODEV)
 	require.NoError(t, s.nl.LinkSetUp(link))
 	require.Zero(t, testing.AllocsPerRun(100, func() { is(true) }))
@@ -46,15 +52,7 @@ func TestCarrier(t *testing.T) {
 // A carrier that has come is there before the kernel sends over it: a moment, which is to be met.
 func TestCarrierBeforeTheQueue(t *testing.T) {
 	s := newSpace(t)
-	link := s.veth(t, "a0")
-	peer, err := s.nl.LinkByName("a0p")
-	require.NoError(t, err)
-	c, err := OpenCarrier()
-	if err != nil && !since(t, 6, 2) {
-		t.Skip("needs Linux 6.2: bpf_cast_to_kern_ctx")
-	}
-	require.NoError(t, err)
-	defer c.Close()
+	c, link, peer := s.carrier(t)
 	// On this thread, as the questions are about its namespace.
 	until := func(what string, ok func() bool) {
 		t.Helper()

@@ -56,16 +56,8 @@ func (e *LinkEvents) Close() error { return errors.Join(unix.Close(e.fd), unix.C
 func (e *LinkEvents) Run(ctx context.Context, fn func(LinkEvent)) error {
 	var left [8]byte
 	_, _ = unix.Read(e.wake, left[:]) // of a Run before
-	woken := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(woken)
-		_, _ = unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 1})
-	})
-	defer func() {
-		if !stop() {
-			<-woken // or Close could take the descriptor away under it
-		}
-	}()
+	stop := realtime.AfterFunc(ctx, func() { _, _ = unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 1}) })
+	defer stop() // or Close could take the descriptor away under it
 	for ctx.Err() == nil {
 		if err := realtime.Wait(e.fd, e.wake, realtime.Never); err != nil {
 			return fmt.Errorf("wait for link messages: %w", err)

@@ -69,10 +69,8 @@ func allOK(s *scene) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, a := range st.Groups[0].Addresses {
-		if a.State != "up" {
-			return false, fmt.Errorf("%s is %s", a.Address, a.State)
-		}
+	if err := addressesInUse(st); err != nil {
+		return false, err
 	}
 	for _, i := range st.Groups[0].Interfaces {
 		if i.State != "ok" {

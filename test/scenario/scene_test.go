@@ -202,6 +202,16 @@ func (s *scene) watchSources(bound bool) {
 	})
 }
 
+// addressesInUse: all addresses of the first group are.
+func addressesInUse(st *control.Status) error {
+	for _, a := range st.Groups[0].Addresses {
+		if a.State != "up" {
+			return fmt.Errorf("%s is %s", a.Address, a.State)
+		}
+	}
+	return nil
+}
+
 // ready tells whether every address is in use, which waits for the duplicate check, and every family
 // that has probes has answers: until it has, it follows the other.
 func (s *scene) ready() (bool, error) {
@@ -212,10 +222,8 @@ func (s *scene) ready() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, a := range st.Groups[0].Addresses {
-		if a.State != "up" {
-			return false, fmt.Errorf("%s is %s", a.Address, a.State)
-		}
+	if err := addressesInUse(st); err != nil {
+		return false, err
 	}
 	for _, i := range st.Groups[0].Interfaces {
 		for name, f := range i.Families {

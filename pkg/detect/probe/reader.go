@@ -47,7 +47,7 @@ func (r *Reader) Run(ctx context.Context) error {
 		return fmt.Errorf("make eventfd for the end of the reader: %w", err)
 	}
 	defer unix.Close(ended)
-	stop := afterwards(ctx, func() { _, _ = unix.Write(ended, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
+	stop := realtime.AfterFunc(ctx, func() { _, _ = unix.Write(ended, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
 	defer stop()
 	return RealtimeThread(r.Realtime, r.Warn, func() error {
 		if r.Prober != nil && r.Realtime.above() {
@@ -91,18 +91,4 @@ func decode(sample []byte) (*bpf.Event, error) {
 	ev := new(bpf.Event)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(ev)), unsafe.Sizeof(*ev)), sample)
 	return ev, nil
-}
-
-// afterwards calls f when ctx ends. The function that it returns ends that, and waits for f.
-func afterwards(ctx context.Context, f func()) (stop func()) {
-	called := make(chan struct{})
-	end := context.AfterFunc(ctx, func() {
-		defer close(called)
-		f()
-	})
-	return func() {
-		if !end() {
-			<-called
-		}
-	}
 }
