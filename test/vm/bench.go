@@ -30,11 +30,13 @@ type measurement struct {
 	cells string // pattern
 	n     int    // failures of each cell
 	limit time.Duration
+	here  string // results of this folder are taken along, and what is finished there is not measured again
 }
 
 // bench is `make bench-vm`: the whole comparison, in out/bench/vm. ONLY and N, or QUICK=1, make it shorter.
 func bench(ctx context.Context) error {
-	m := measurement{name: "bench", cells: benchCells, n: 12, limit: 2 * time.Hour}
+	const dir = "out/bench/vm"
+	m := measurement{name: "bench", cells: benchCells, n: 12, limit: 2 * time.Hour, here: dir}
 	if set("QUICK") {
 		m.n = 3
 	}
@@ -49,10 +51,13 @@ func bench(ctx context.Context) error {
 	}
 	rep, err := m.run(ctx)
 	if err != nil {
+		if rep != nil && len(rep.files) > 0 {
+			err = errors.Join(err, rep.save(dir),
+				fmt.Errorf("%d finished cells are in %s; the same command goes on, as long as the daemon is the same", len(rep.files), dir))
+		}
 		return err
 	}
-	const dir = "out/bench/vm"
-	if err := errors.Join(os.RemoveAll(dir), rep.save(dir)); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "plots")), rep.save(dir)); err != nil {
 		return err
 	}
 	fmt.Println(filepath.Join(dir, "report.md"))
@@ -82,13 +87,22 @@ func (m measurement) run(ctx context.Context) (*report, error) {
 	n := strconv.Itoa(m.n)
 	c := newCargo(plan.Program{
 		Name: "failbench", Path: "/bin/failbench", Dir: "/root", Seconds: 24 * 3600,
-		Args: []string{"-ipmpd", "/bin/ipmpd", "-out", "/keep", "-only", m.cells, "-n", n, "-turn", n},
+		Args: []string{"-ipmpd", "/bin/ipmpd", "-out", "/keep", "-only", m.cells, "-n", n, "-turn", n, "-print"},
 	})
 	c.plan.Keep = "/keep"
 	c.dirs = append(c.dirs, "keep")
 	c.file("/bin/failbench", binary)
 	if err := c.basics(work); err != nil {
 		return nil, err
+	}
+	if m.here != "" {
+		files, err := filepath.Glob(filepath.Join(m.here, "cells", "*.json"))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range files {
+			c.file("/keep/cells/"+filepath.Base(path), path)
+		}
 	}
 	for _, name := range []string{"teamd", "teamdctl"} {
 		if _, err := exec.LookPath(name); err == nil { // else its cells say that they are not run, and why
@@ -101,7 +115,7 @@ func (m measurement) run(ctx context.Context) (*report, error) {
 	begun := time.Now()
 	rep, out, err := launch(ctx, c, k, filepath.Join("out/vm", m.name), m.limit)
 	if err != nil {
-		return nil, err
+		return rep, err
 	}
 	os.Stdout.Write(rep.said)
 	fmt.Printf("Linux %s, %d s of this machine's time; %s\n", rep.release, int(time.Since(begun).Seconds()), out)

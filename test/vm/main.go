@@ -141,7 +141,8 @@ func boot(ctx context.Context, b *built, k *kernel, g guest, dir string) error {
 	return nil
 }
 
-// launch a guest, and read what it has printed, which is in the file out.
+// launch a guest, and read what it has printed, which is in the file out. The report of one that did not come to its
+// end is what was printed until then.
 func launch(ctx context.Context, c *cargo, k *kernel, name string, limit time.Duration) (rep *report, out string, err error) {
 	content, err := c.initramfs(k)
 	if err != nil {
@@ -152,14 +153,12 @@ func launch(ctx context.Context, c *cargo, k *kernel, name string, limit time.Du
 		return nil, "", err
 	}
 	defer os.Remove(initramfs)
-	if out, err = emulate(ctx, k, initramfs, name, limit); err != nil {
-		return nil, out, err
-	}
+	out, ended := emulate(ctx, k, initramfs, name, limit)
 	f, err := os.Open(out)
 	if err != nil {
-		return nil, out, err
+		return nil, out, errors.Join(ended, err)
 	}
 	defer f.Close()
 	rep, err = parse(f)
-	return rep, out, err
+	return rep, out, errors.Join(ended, err)
 }

@@ -64,6 +64,7 @@ func parse(r io.Reader) (*report, error) {
 	rep := &report{files: map[string][]byte{}}
 	var now *outcome
 	file := ""                               // that is being read
+	var read []byte                          // of it
 	running, said := "", map[string]string{} // the test that prints, what each has printed
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -83,16 +84,15 @@ func parse(r io.Reader) (*report, error) {
 			}
 			now = nil
 		case strings.HasPrefix(line, plan.File):
-			file = line[len(plan.File):]
-			rep.files[file] = []byte{}
+			file, read = line[len(plan.File):], []byte{}
 		case line == plan.EOF:
+			rep.files[file] = read // one that does not end is none
 			file = ""
 		case file != "":
-			content, err := base64.StdEncoding.AppendDecode(rep.files[file], []byte(line))
-			if err != nil {
+			var err error
+			if read, err = base64.StdEncoding.AppendDecode(read, []byte(line)); err != nil {
 				return nil, fmt.Errorf("the guest's file %s: %w", file, err)
 			}
-			rep.files[file] = content
 		case strings.HasPrefix(line, plan.Trouble):
 			rep.trouble = append(rep.trouble, line[len(plan.Trouble):])
 		case strings.HasPrefix(line, plan.Failed):

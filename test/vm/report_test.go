@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ipmpd/ipmpd/test/vm/plan"
 )
 
 const good = `@@vm kernel 6.1.0-56-amd64
@@ -56,6 +58,18 @@ func TestReport(t *testing.T) {
 			require.Equal(t, []string{row.want}, judged(strings.Replace(good, row.from, row.to, 1)))
 		})
 	}
+}
+
+// TestFiles: what a program has printed whole is there although the guest did not come to its end.
+func TestFiles(t *testing.T) {
+	var b strings.Builder
+	whole := strings.Repeat("0123456789", 1000)
+	require.NoError(t, plan.Print(&b, "cells/a.json", []byte(whole)))
+	require.NoError(t, plan.Print(&b, "cells/b.json", []byte(whole)))
+	text := b.String()
+	rep, err := parse(strings.NewReader(text[:len(text)-len(plan.EOF)-1]))
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{"cells/a.json": []byte(whole)}, rep.files)
 }
 
 func TestClosure(t *testing.T) {

@@ -30,6 +30,7 @@ type options struct {
 	binary, out, only    string
 	quick, strict        bool
 	list, reportOnly     bool
+	print                bool
 	docs                 string
 	n, headline, turnLen int
 	minutes              int
@@ -50,6 +51,7 @@ func parse(args []string, env func(string) string) (options, error) {
 	f.BoolVar(&o.strict, "strict", set("STRICT"), "exit 1 when a cell did not run (STRICT)")
 	f.BoolVar(&o.list, "list", false, "name the cells and end")
 	f.BoolVar(&o.reportOnly, "report", false, "write the report of what is there and end")
+	f.BoolVar(&o.print, "print", false, "print each file as soon as its cell is finished, for test/vm, whose guest may not come to its end")
 	f.StringVar(&o.docs, "docs", "", "write the report as this file, in place of report.md in -out")
 	f.IntVar(&o.n, "n", 0, "failures of an ordinary cell")
 	f.IntVar(&o.headline, "headline", 0, "failures of a headline cell")
@@ -128,7 +130,7 @@ func benchmark(ctx context.Context, o options, log io.Writer) error {
 		return nil
 	}
 	if !o.reportOnly {
-		r := &run{plan: p, out: o.out, machine: machine(), commit: commit(), log: log, subjects: map[string]subject{}}
+		r := &run{plan: p, out: o.out, machine: machine(), commit: commit(), log: log, print: o.print, subjects: map[string]subject{}}
 		err = r.all(ctx, cells)
 	}
 	missing, rerr := write(o, log)

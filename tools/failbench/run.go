@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	vm "github.com/ipmpd/ipmpd/test/vm/plan"
 	"github.com/ipmpd/ipmpd/tools/failbench/result"
 )
 
@@ -22,6 +23,7 @@ type run struct {
 	machine string
 	commit  string
 	log     io.Writer
+	print   bool // finished cells into log
 
 	subjects map[string]subject
 }
@@ -63,6 +65,9 @@ func (r *run) all(ctx context.Context, plans []cellPlan) error {
 				return err
 			}
 			r.say(open, cells, time.Since(begun))
+			if err := r.show(open, cells); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -200,4 +205,22 @@ func (r *run) say(plans []cellPlan, cells map[string]*result.Cell, took time.Dur
 			c.Name(), len(c.Samples), c.Want, float64(in.P50)/1e3, float64(out.P50)/1e3, in.Unrecovered)
 	}
 	fmt.Fprintf(r.log, "  %.1f s\n", took.Seconds())
+}
+
+// show the files of what a turn has finished.
+func (r *run) show(plans []cellPlan, cells map[string]*result.Cell) error {
+	for _, p := range plans {
+		if !r.print || !cells[p.name()].Done() {
+			continue
+		}
+		name := p.name() + ".json"
+		content, err := os.ReadFile(filepath.Join(r.dir(), name))
+		if err != nil {
+			return err
+		}
+		if err := vm.Print(r.log, filepath.Join("cells", name), content); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -102,13 +100,7 @@ func keep(out io.Writer, root string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(out, plan.File+name)
-		const line = 3 << 10
-		for part := range slices.Chunk(content, line) {
-			fmt.Fprintln(out, base64.StdEncoding.EncodeToString(part))
-		}
-		_, err = fmt.Fprintln(out, plan.EOF)
-		return err
+		return plan.Print(out, name, content)
 	})
 }
 

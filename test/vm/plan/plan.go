@@ -4,6 +4,13 @@
 // guest's answers.
 package plan
 
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"slices"
+)
+
 // Path is where the plan lies in the guest.
 const Path = "/plan.json"
 
@@ -41,3 +48,14 @@ const (
 	Failed  = Mark + "failed "  // the guest itself could not go on
 	Done    = Mark + "done"     // the last line
 )
+
+// Print a file as the runner reads it.
+func Print(w io.Writer, name string, content []byte) error {
+	fmt.Fprintln(w, File+name)
+	const line = 3 << 10
+	for part := range slices.Chunk(content, line) {
+		fmt.Fprintln(w, base64.StdEncoding.EncodeToString(part))
+	}
+	_, err := fmt.Fprintln(w, EOF)
+	return err
+}
