@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,7 +38,7 @@ func (p faultpoint) arm(what string, n int) { p.armAt(what, n, "") }
 func (p faultpoint) armAt(what string, n int, kind string) {
 	p.t.Helper()
 	*p.serial++
-	text := fmt.Appendf(nil, "%s %d %d %s", what, n, *p.serial, kind)
+	text := []byte(strings.TrimSpace(fmt.Sprintf("%s %d %d %s", what, n, *p.serial, kind)))
 	// As a whole: the daemon may be reading it.
 	require.NoError(p.t, os.WriteFile(p.file+".new", text, 0o600))
 	require.NoError(p.t, os.Rename(p.file+".new", p.file))

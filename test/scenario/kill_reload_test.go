@@ -168,9 +168,12 @@ func (s *scene) interrupted(fault faultpoint, n int, config string, restart bool
 		died = s.daemon.Ended()
 	}
 	fault.disarm()
-	if s.again() {
-		died = true
-	}
+	// A point may have been on its way, and a process takes a while to end.
+	s.wait("the daemon to answer", func() (bool, error) {
+		died = s.again() || died
+		_, err := s.client.Status(s.context())
+		return err == nil, err
+	})
 	s.quiet(config, false)
 	return died
 }

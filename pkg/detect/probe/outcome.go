@@ -39,6 +39,7 @@ type instanceState struct {
 	lost       atomic.Int32 // entries that are outcomeMissed
 	counted    atomic.Int32 // entries that are neither none nor outage
 	recent     atomic.Int32 // outcomeMissed in the last 100 entries
+	askFrom    int64        // thread only: the first refused round; 0: the newest was accepted
 	askNext    int64        // thread only: no link question before
 	askBackoff int64        // thread only
 }

@@ -18,6 +18,9 @@ const (
 	// is in its ring charged to us, and must not silence the others.
 	sendBuffer = 64 << 20
 
+	// The carrier is asked for at each refused round for askEager, as the other end of a cable may refuse before the
+	// carrier is gone here; then after askFirst, and ever less often, at least every askMost.
+	askEager = int64(10 * time.Millisecond)
 	askFirst = int64(time.Millisecond)
 	askMost  = int64(100 * time.Millisecond)
 )
@@ -76,7 +79,7 @@ func (m *compiledMember) accepted(n uint32, now int64) {
 	m.state.accepted.Store(now)
 	m.state.refused.Store(0)
 	m.state.sendError.Store(0)
-	m.state.askNext, m.state.askBackoff = 0, 0
+	m.state.askFrom, m.state.askNext, m.state.askBackoff = 0, 0, 0
 }
 
 // publish that round n went out here: from now on it can be missed here.
@@ -91,7 +94,7 @@ func (m *compiledMember) publish(n uint32) {
 
 // refused by the kernel; detection.md section 1, "Send errors". An interface that is down or gone
 // makes a miss. A full queue, ours or that of a NIC without carrier, makes the round void here. In
-// either case the carrier says more: it is asked for at once, then ever less often.
+// either case the carrier says more: it is asked for.
 //
 //go:nosplit
 //go:norace
@@ -110,6 +113,12 @@ func (p *Prober) refused(m *compiledMember, errno unix.Errno, n uint32, now int6
 		return
 	}
 	p.options.Questions.Ask(m.number, m.ifindex)
+	if m.state.askFrom == 0 {
+		m.state.askFrom = now
+	}
+	if now-m.state.askFrom < askEager {
+		return
+	}
 	m.state.askBackoff = min(max(2*m.state.askBackoff, askFirst), askMost)
 	m.state.askNext = now + m.state.askBackoff
 }
