@@ -19,7 +19,7 @@ import (
 
 const (
 	gateCells  = `^ipmpd-tcx-icmp-250us\.(carrier|silent)$`
-	gateCuts   = 12
+	gateCuts   = 24
 	tolerance  = 0.05
 	resolution = 50_000 // ns; packets come every 100 us: carrier means of two trees alike in this differed by 44
 	baselineAt = "test/vm/baseline.json"
@@ -35,7 +35,7 @@ type baseline struct {
 }
 
 // meanOf sorted times without the shortest and the longest. Not the median: times come in steps of the 100 us between
-// packets, of carrier cuts some 150 and some 380, so that a median of twelve jumps where one more is of the other kind.
+// packets, of carrier cuts some 150 and some 380, so that a median of a few jumps where one more is of the other kind.
 func meanOf(sorted []int64) (mean int64) {
 	inner := sorted[1 : len(sorted)-1]
 	for _, v := range inner {
