@@ -73,10 +73,10 @@ func left(t *testing.T, gaps int, change func(*result.Cell)) *report {
 func TestMeans(t *testing.T) {
 	b, err := meansOf(left(t, gateCuts, nil))
 	require.NoError(t, err)
-	require.Equal(t, map[string]int64{"a.silent inbound": 6500, "a.silent outbound": 3250}, b.Mean)
+	require.Equal(t, map[string]int64{"a.silent inbound": 12500, "a.silent outbound": 6250}, b.Mean)
 	for want, c := range map[string]func(*result.Cell){
 		"was not run: no such thing":         func(c *result.Cell) { c.NotRun = "no such thing" },
-		"11 cuts of 12":                      func(c *result.Cell) { c.Samples = c.Samples[1:] },
+		"23 cuts of 24":                      func(c *result.Cell) { c.Samples = c.Samples[1:] },
 		"stood still for 950 ms after cut 3": func(c *result.Cell) { c.Samples[2].Inbound.SenderGap = 950_000_000 },
 		"did not come back after 1":          func(c *result.Cell) { c.Samples[3].Unrecovered = true },
 	} {
