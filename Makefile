@@ -81,7 +81,7 @@ bench: ## the failover benchmark on this kernel, in out/bench; QUICK=1, ONLY=REG
 # What cannot be packed is a cell that says so, unless STRICT=1.
 bench-vm: ## against bonding and team in an emulated VM, in out/bench/vm; QUICK=1, ONLY=REGEXP of cells, N=FAILURES, STRICT=1
 	@tools/deps.sh vm
-	@tools/deps.sh team || [ "$(STRICT)" != 1 ]
+	@tools/deps.sh bench-vm || [ "$(STRICT)" != 1 ]
 	nice -n 19 $(GO) run ./test/vm bench # what make was given is in its environment
 
 bench-gate: ## hold the failover times in the VM to test/vm/baseline.json; RENEW=1 writes it, TWICE=1 shows that a run repeats

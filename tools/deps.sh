@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# deps.sh PURPOSE...: install what is missing for test, demo, bench, vm, team, managers, lint, generate or ci. With
+# deps.sh PURPOSE...: install what is missing for test, demo, bench, vm, bench-vm, managers, lint, generate or ci. With
 # everything in place it neither needs root nor a network.
 set -euo pipefail
 
@@ -39,8 +39,9 @@ for purpose in "$@"; do
 		want busybox busybox-static
 		want xz xz-utils
 		;;
-	team)
+	bench-vm)
 		want teamd libteam-utils
+		want iperf3 iperf3
 		;;
 	managers)
 		want ip iproute2
@@ -67,7 +68,7 @@ for purpose in "$@"; do
 		exec "$0" generate lint demo test vm
 		;;
 	*)
-		echo "deps.sh: unknown purpose $purpose; use test, demo, bench, vm, team, managers, lint, generate or ci" >&2
+		echo "deps.sh: unknown purpose $purpose; use test, demo, bench, vm, bench-vm, managers, lint, generate or ci" >&2
 		exit 2
 		;;
 	esac

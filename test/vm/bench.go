@@ -22,7 +22,12 @@ const benchKernel = "6.12"
 
 // The contenders of the comparison, all in one run of one guest. Rounds of 100 us are not among them: there the
 // emulated processor, of 10^9 instructions a second, has nothing left beside three flows of 10 kHz.
-const benchCells = `^(ipmpd-tcx-icmp-(150us|(150|200)us-2-misses|250us|1ms)|ipmpd-xdp-icmp-250us|bonding-.*|team-.*)\.(carrier|silent|silent-tx)$`
+const benchCells = `^(ipmpd-tcx-icmp-(150us|(150|200)us-2-misses|250us|1ms)|ipmpd-xdp-icmp-250us|bonding-.*|team-.*)\.(carrier|silent|silent-tx)$` +
+	// All other scenarios but the minutes, for what stands for its kind.
+	`|^(ipmpd-tcx-icmp-(150us|1ms)|bonding-miimon-1|bonding-arp-1-keep)\.(silent-rx|second|bulk|busy|addresses-.*|routes-.*|switch.*|target-dies|stall-.*|loss-.*|first-lost|flap|planned|killed)$`
+
+// benchLong is how often a scenario is played whose sample takes seconds.
+const benchLong = 3
 
 // measurement is what of tools/failbench runs in a guest.
 type measurement struct {
@@ -87,7 +92,7 @@ func (m measurement) run(ctx context.Context) (*report, error) {
 	n := strconv.Itoa(m.n)
 	c := newCargo(plan.Program{
 		Name: "failbench", Path: "/bin/failbench", Dir: "/root", Seconds: 24 * 3600,
-		Args: []string{"-ipmpd", "/bin/ipmpd", "-out", "/keep", "-only", m.cells, "-n", n, "-turn", n, "-print"},
+		Args: []string{"-ipmpd", "/bin/ipmpd", "-out", "/keep", "-only", m.cells, "-n", n, "-long", strconv.Itoa(min(m.n, benchLong)), "-turn", n, "-print"},
 	})
 	c.plan.Keep = "/keep"
 	c.dirs = append(c.dirs, "keep")
@@ -104,7 +109,7 @@ func (m measurement) run(ctx context.Context) (*report, error) {
 			c.file("/keep/cells/"+filepath.Base(path), path)
 		}
 	}
-	for _, name := range []string{"teamd", "teamdctl"} {
+	for _, name := range []string{"teamd", "teamdctl", "iperf3"} {
 		if _, err := exec.LookPath(name); err == nil { // else its cells say that they are not run, and why
 			c.tools = append(c.tools, name)
 		}

@@ -44,8 +44,8 @@ func bondings() []entrant {
 	}{
 		{"bonding-miimon-1", "miimon 1", 2 * tick, true, true, false},
 		{"bonding-miimon-100", "miimon 100", 26 * tick, true, false, false},
-		{"bonding-arp-1", "arp_interval 1", 2 * tick, false, true, false},
-		{"bonding-arp-1-keep", "arp_interval 1", 2 * tick, false, false, true},
+		{"bonding-arp-1", "arp_interval 1", 2 * tick, false, false, false},
+		{"bonding-arp-1-keep", "arp_interval 1", 2 * tick, false, true, true},
 		{"bonding-arp-1-missed-1", "arp_interval 1 arp_missed_max 1", 2 * tick, false, false, false},
 		{"bonding-arp-1-validate", "arp_interval 1 arp_validate all", 2 * tick, false, false, false},
 		{"bonding-arp-10-validate", "arp_interval 10 arp_validate all", 4 * tick, false, false, false},
@@ -60,7 +60,7 @@ func bondings() []entrant {
 			settings += "; " + keeping(bond)
 		}
 		list = append(list, entrant{
-			Name: b.name, Family: "bonding", Settings: settings, Interval: b.interval, Headline: true, Blind: b.blind, Full: b.full,
+			Name: b.name, Family: "bonding", Settings: settings, Interval: b.interval, Headline: true, Blind: b.blind, Full: b.full, Daemonless: true,
 			Credulous: !b.blind && !strings.Contains(b.options, "arp_validate"),
 			Subject:   bondingSubject, New: func() contender { return &bonding{options: options, keeps: b.keeps, down: map[string]time.Time{}} },
 		})
@@ -170,6 +170,27 @@ func (b *bonding) rejoin(link netlink.Link) error {
 	n := b.host.Netlink
 	if err := errors.Join(n.LinkSetNoMaster(link), n.LinkSetDown(link), n.LinkSetMaster(link, master)); err != nil {
 		return fmt.Errorf("put %s into %s again: %w", name, bond, err)
+	}
+	return nil
+}
+
+// Offline has another member do the work: bonding has no other word for it than which member is the active one.
+func (b *bonding) Offline(member string) error {
+	for _, name := range b.members {
+		if name != member {
+			return b.activate(name)
+		}
+	}
+	return fmt.Errorf("%s has no member beside %s", bond, member)
+}
+
+// Online has the member do the work again.
+func (b *bonding) Online(member string) error { return b.activate(member) }
+
+func (b *bonding) activate(member string) error {
+	out, err := exec.Command("ip", "-n", b.host.Name, "link", "set", bond, "type", "bond", "active_slave", member).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("make %s the active member of %s: %w: %s", member, bond, err, bytes.TrimSpace(out))
 	}
 	return nil
 }

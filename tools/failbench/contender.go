@@ -64,6 +64,8 @@ type entrant struct {
 	Alone bool
 	// Full: it takes part in all scenarios, not in the first three only.
 	Full bool
+	// Daemonless: there is nothing of it that could be killed.
+	Daemonless bool
 	// Subject is what is measured, or why it cannot be here.
 	Subject func() (string, error)
 	New     func() contender

@@ -33,6 +33,7 @@ type options struct {
 	print                bool
 	docs                 string
 	n, headline, turnLen int
+	long                 int
 	minutes              int
 }
 
@@ -55,6 +56,7 @@ func parse(args []string, env func(string) string) (options, error) {
 	f.StringVar(&o.docs, "docs", "", "write the report as this file, in place of report.md in -out")
 	f.IntVar(&o.n, "n", 0, "failures of an ordinary cell")
 	f.IntVar(&o.headline, "headline", 0, "failures of a headline cell")
+	f.IntVar(&o.long, "long", 0, "failures of a cell whose sample takes seconds")
 	f.IntVar(&o.minutes, "minutes", minutes, "minutes that ipmpd at 100 us is watched for, quiet and loaded; others a fifth of that (MINUTES)")
 	f.IntVar(&o.turnLen, "turn", 0, "failures of a cell before the next contender's turn")
 	if err := f.Parse(args); err != nil {
@@ -94,6 +96,9 @@ func planOf(o options) (plan, error) {
 	}
 	if o.n > 0 {
 		p.other, p.headline, p.long, p.blind = o.n, o.n, o.n, min(o.n, p.blind)
+	}
+	if o.long > 0 {
+		p.long = o.long
 	}
 	if o.headline > 0 {
 		p.headline = o.headline

@@ -66,6 +66,8 @@ func plays(e entrant, s scene) bool {
 	switch {
 	case e.Alone && runtime.NumCPU() > 1:
 		return false
+	case s.Kills && e.Daemonless:
+		return false
 	case s.Minutes:
 		return e.Watched || e.Family != "ipmpd"
 	case s.Basic:

@@ -38,8 +38,10 @@ type scene struct {
 	Long bool
 	// Minutes: a sample takes one.
 	Minutes bool
-	Stage   stage
-	New     func() scenario
+	// Kills the contender's daemon.
+	Kills bool
+	Stage stage
+	New   func() scenario
 }
 
 // scenes are all scenarios, in the order of the report.
@@ -81,7 +83,7 @@ func scenes() []scene {
 		scene{Name: "first-lost", Title: "silent cut, the first announcements of the failover are lost", Right: fails, Silent: true, New: func() scenario { return &firstLost{} }},
 		scene{Name: "flap", Title: "a link that flaps: five carrier cuts of 50 ms in half a second", Right: fails + ", and stays there until the link is quiet", New: func() scenario { return &flap{} }},
 		scene{Name: "planned", Title: "offline and online by the operator", Right: "no packet is lost", New: func() scenario { return &planned{} }},
-		scene{Name: "killed", Title: "the daemon is killed, the link fails, the daemon is started again 100 ms later",
+		scene{Name: "killed", Title: "the daemon is killed, the link fails, the daemon is started again 100 ms later", Kills: true,
 			Right: "nothing moves until it is back; then as fast as ever", Silent: true, New: func() scenario { return &killed{} }},
 		scene{Name: "idle", Title: "a quiet minute", Right: stays, Stays: true, Minutes: true, New: quietMinute},
 		scene{Name: "loaded", Title: "a minute with two busy loops for each processor", Right: stays, Stays: true, Minutes: true, New: func() scenario { return &loadedMinute{watch: minute()} }},
