@@ -77,15 +77,23 @@ func dropping(a *arena, m *lab.Member, rules ...faults.Rule) (at int64, err erro
 	return at, nil
 }
 
-// several members fail at once, the one with the traffic first. The moment is that of the first.
-func several(how func(*arena, *lab.Member) (int64, error)) func(*arena, *lab.Member) (int64, error) {
+// several members fail at once, the one with the traffic first. The moment is that of the first; what another one
+// does may be nothing, so that no frame of its is dropped.
+func several(how func(*arena, *lab.Member) (int64, error), too func(*lab.Member) error) func(*arena, *lab.Member) (int64, error) {
 	return func(a *arena, m *lab.Member) (int64, error) {
 		at, err := how(a, m)
 		if err != nil {
 			return 0, err
 		}
-		other := a.others()[0]
-		_, err = how(a, other)
-		return at, err
+		return at, too(a.others()[0])
 	}
+}
+
+func pull(m *lab.Member) error {
+	_, err := m.CutCarrier()
+	return err
+}
+
+func silence(m *lab.Member) error {
+	return m.Port.Set(faults.Both(faults.Drop, faults.Any())...)
 }

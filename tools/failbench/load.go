@@ -61,7 +61,11 @@ func (b *busy) Finish(*arena) error { return stopAll(b.loops) }
 type bulk struct {
 	cut
 	pair []*process
+	rate float64 // octets a second, the best that was seen before the first cut
 }
+
+// bulkLeast is octets a second that the flows do not come to by far.
+const bulkLeast = 20e6
 
 func (b *bulk) Prepare(a *arena) error {
 	path, err := exec.LookPath("iperf3")
@@ -75,7 +79,7 @@ func (b *bulk) Prepare(a *arena) error {
 	b.pair = append(b.pair, server)
 	// The server takes a moment before it listens; the client does not try again by itself.
 	log := filepath.Join(a.Dir, "iperf3.log")
-	return a.wait("iperf3 to move something", bound, func() (bool, error) {
+	if err := a.wait("iperf3 to move something", bound, func() (bool, error) {
 		if len(b.pair) == 1 {
 			client, err := start(a.Host, log, exec.Command(path, "-c", lab.Peer.String(), "-B", lab.Data.String(), "--bidir", "-t", "3600"))
 			if err != nil {
@@ -87,14 +91,34 @@ func (b *bulk) Prepare(a *arena) error {
 			b.pair = b.pair[:1]
 			return false, err
 		}
-		before, err := octets(a)
+		rate, err := rateOf(a)
+		return rate > bulkLeast, err
+	}); err != nil {
+		return err
+	}
+	for range 20 {
+		rate, err := rateOf(a)
 		if err != nil {
-			return false, err
+			return err
 		}
-		time.Sleep(50 * time.Millisecond) // a sample
-		after, err := octets(a)
-		return after-before > 10e6, err
-	})
+		b.rate = max(b.rate, rate)
+	}
+	return nil
+}
+
+// rateOf the active member, octets a second in a sample of 20 ms.
+func rateOf(a *arena) (float64, error) {
+	const sample = 20 * time.Millisecond
+	before, err := octets(a)
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(sample)
+	after, err := octets(a)
+	if after < before { // another member is the active one
+		return 0, err
+	}
+	return float64(after-before) / sample.Seconds(), err
 }
 
 // octets that the active member has moved.
@@ -112,13 +136,8 @@ func (b *bulk) Strike(a *arena) (result.Sample, error) {
 		if err := b.pair[1].ended(); err != nil {
 			return false, lab.Fatal(err)
 		}
-		before, err := octets(a)
-		if err != nil {
-			return false, err
-		}
-		time.Sleep(20 * time.Millisecond) // a sample
-		after, err := octets(a)
-		return after-before > 4e6, err
+		rate, err := rateOf(a)
+		return rate > b.rate/2, err
 	})
 	if err != nil {
 		return result.Sample{}, err

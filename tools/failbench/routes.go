@@ -16,13 +16,13 @@ func (a *arena) addRoutes(n int) error {
 	if n == 0 {
 		return nil
 	}
-	link, err := a.Host.Link(a.Members[0].Name)
-	if err != nil {
-		return err
+	way, err := a.Host.Netlink.RouteGet(lab.Router.AsSlice())
+	if err != nil || len(way) == 0 {
+		return fmt.Errorf("ask for the way to the router: %w", err)
 	}
 	for i := range n {
 		dst := &net.IPNet{IP: net.IPv4(100, byte(64+i>>16), byte(i>>8), byte(i)).To4(), Mask: net.CIDRMask(32, 32)}
-		if err := a.Host.Netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Gw: lab.Router.AsSlice()}); err != nil {
+		if err := a.Host.Netlink.RouteAdd(&netlink.Route{LinkIndex: way[0].LinkIndex, Dst: dst, Gw: lab.Router.AsSlice()}); err != nil {
 			return fmt.Errorf("add route %s: %w", dst, err)
 		}
 	}

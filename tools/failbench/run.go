@@ -47,30 +47,34 @@ func (r *run) all(ctx context.Context, plans []cellPlan) error {
 	}
 	for round := range r.rounds(plans) {
 		for _, group := range turns(plans) {
-			var open []cellPlan
-			for _, p := range group {
-				if c := cells[p.name()]; !c.Done() && len(c.Samples) < r.until(p.want, round) {
-					open = append(open, p)
+			// A cell that did not run ends its turn, and the others have another one.
+			for open := r.left(group, cells, round); len(open) > 0; open = r.left(group, cells, round) {
+				begun := time.Now()
+				err := r.turn(ctx, round, open, cells)
+				if ctx.Err() != nil {
+					return errors.Join(errors.New("interrupted; what is finished is kept, the same command goes on"), err)
 				}
-			}
-			if len(open) == 0 {
-				continue
-			}
-			begun := time.Now()
-			err := r.turn(ctx, round, open, cells)
-			if ctx.Err() != nil {
-				return errors.Join(errors.New("interrupted; what is finished is kept, the same command goes on"), err)
-			}
-			if err != nil {
-				return err
-			}
-			r.say(open, cells, time.Since(begun))
-			if err := r.show(open, cells); err != nil {
-				return err
+				if err != nil {
+					return err
+				}
+				r.say(open, cells, time.Since(begun))
+				if err := r.show(open, cells); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// left of a group to be measured in a round.
+func (r *run) left(group []cellPlan, cells map[string]*result.Cell, round int) (list []cellPlan) {
+	for _, p := range group {
+		if c := cells[p.name()]; !c.Done() && len(c.Samples) < r.until(p.want, round) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // turns are the cells that one arena serves: same contender, same stage, one after the other.
@@ -156,10 +160,10 @@ func (r *run) play(a *arena, round int, p cellPlan, c *result.Cell) (err error) 
 	if err := a.home(); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, s.Finish(a)) }() // also of what was prepared in part
 	if err := s.Prepare(a); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Finish(a)) }()
 	for len(c.Samples) < r.until(p.want, round) {
 		if err := a.ctx.Err(); err != nil {
 			return err

@@ -63,8 +63,8 @@ func scenes() []scene {
 	}
 	list = append(list,
 		scene{Name: "routes-10000", Title: "silent cut with 10,000 routes", Right: fails, Silent: true, Stage: stage{routes: 10000}, New: cutting(silent)},
-		scene{Name: "switch", Title: "a switch dies: two of four members lose their carrier", Right: fails, Stage: stage{members: 4}, New: cutting(several(carrier))},
-		scene{Name: "switch-silent", Title: "a switch goes on in silence: two of four members", Right: fails, Silent: true, Stage: stage{members: 4}, New: cutting(several(silent))},
+		scene{Name: "switch", Title: "a switch dies: two of four members lose their carrier", Right: fails, Stage: stage{members: 4}, New: cutting(several(carrier, pull))},
+		scene{Name: "switch-silent", Title: "a switch goes on in silence: two of four members", Right: fails, Silent: true, Stage: stage{members: 4}, New: cutting(several(silent, silence))},
 		scene{Name: "target-dies", Title: "the target dies for half a second", Right: stays, Stays: true, New: watching(targetDies)},
 	)
 	for _, d := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond} {
