@@ -125,7 +125,7 @@ func (m measurement) run(ctx context.Context) (*report, error) {
 	os.Stdout.Write(rep.said)
 	fmt.Printf("Linux %s, %d s of this machine's time; %s\n", rep.release, int(time.Since(begun).Seconds()), out)
 	if wrong := rep.judge(nil); len(wrong) > 0 {
-		return nil, errors.New(strings.Join(wrong, "\n  "))
+		return rep, errors.New(strings.Join(wrong, "\n  "))
 	}
 	return rep, nil
 }
