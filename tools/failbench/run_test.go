@@ -61,3 +61,27 @@ func TestOpen(t *testing.T) {
 		})
 	}
 }
+
+// TestLeft: a cell that did not run is not tried again in its turn, and does not keep the others from theirs.
+func TestLeft(t *testing.T) {
+	cell := func(samples, want int, notRun string) *result.Cell {
+		return &result.Cell{Samples: make([]result.Sample, samples), Want: want, NotRun: notRun}
+	}
+	group := make([]cellPlan, 0, 4)
+	cells := map[string]*result.Cell{}
+	for name, c := range map[string]*result.Cell{
+		"done": cell(30, 30, ""), "not run": cell(3, 30, "the cut was not seen"), "of the next round": cell(15, 30, ""), "begun": cell(14, 30, ""),
+	} {
+		p := cellPlan{entrant: entrant{Name: "a"}, scene: scene{Name: name}, want: 30}
+		group, cells[p.name()] = append(group, p), c
+	}
+	r := &run{plan: plan{turn: 15}}
+	names := func(list []cellPlan) (names []string) {
+		for _, p := range list {
+			names = append(names, p.scene.Name)
+		}
+		return names
+	}
+	require.ElementsMatch(t, []string{"begun"}, names(r.left(group, cells, 0)))
+	require.ElementsMatch(t, []string{"begun", "of the next round"}, names(r.left(group, cells, 1)))
+}
