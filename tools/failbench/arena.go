@@ -39,6 +39,9 @@ type stage struct {
 	stall                 bool // the router's replies can be held back
 	addresses             int  // beside lab.Data
 	routes                int
+	// own is the scenario that has the arena for itself, as it leaves something behind: after loss on all members
+	// ipmpd probes at a slower rate for ten minutes, as it would with a target that limits its replies.
+	own string
 }
 
 // newArena builds the lab, sets the contender up and, when it is ready, starts the flows.

@@ -55,6 +55,17 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
+// TestOwnArena: what comes after loss by chance does not inherit what the contender has learnt from it.
+func TestOwnArena(t *testing.T) {
+	cells, err := full.cells(ipmpds("bin/ipmpd"), scenes())
+	require.NoError(t, err)
+	for _, group := range turns(cells) {
+		if strings.HasPrefix(group[0].scene.Name, "loss-") {
+			require.Len(t, group, 1, group[0].name())
+		}
+	}
+}
+
 func TestTurns(t *testing.T) {
 	p := plan{counts: counts{headline: 100, other: 30, blind: 3}, turn: 15}
 	require.Equal(t, 7, p.rounds([]cellPlan{{want: 100}, {want: 30}}))
