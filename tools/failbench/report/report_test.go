@@ -63,6 +63,26 @@ func TestMarkdown(t *testing.T) {
 	require.NotContains(t, text, "more")
 }
 
+// TestRatio: the shortest rounds, and of those the quickest, against the quickest that always brought the traffic back.
+func TestRatio(t *testing.T) {
+	cell := func(name, family string, interval, gap int64, unrecovered bool) *result.Cell {
+		return &result.Cell{Contender: name, Scenario: "silent", Family: family, Interval: interval,
+			Samples: []result.Sample{{Inbound: &result.Flow{Gap: gap * 1000, Sent: 10}, Unrecovered: unrecovered}}}
+	}
+	cells := []*result.Cell{
+		cell("slow rounds", "ipmpd", 1000, 10, false), cell("three misses", "ipmpd", 100, 40, false), cell("two misses", "ipmpd", 100, 25, false),
+		cell("never", "bonding", 1, 5, true), cell("slow", "bonding", 1, 900, false), cell("best", "bonding", 1, 600, false),
+	}
+	all := func(*result.Cell) bool { return true }
+	what, measured := ratio(cells, "silent", result.Inbound, all)
+	require.Equal(t, "silent cut, inbound: two misses against best, p50", what)
+	require.Equal(t, "24.0 x (25, 600; n 1, 1)", measured)
+	_, measured = ratio(cells, "silent", result.Inbound, func(c *result.Cell) bool { return c.Contender == "slow" })
+	require.Equal(t, "36.0 x (25, 900; n 1, 1)", measured)
+	what, measured = ratio(cells[:3], "silent", result.Inbound, all)
+	require.Empty(t, what+measured, "without bonding there is nothing to compare with")
+}
+
 func TestMicro(t *testing.T) {
 	for ns, want := range map[int64]string{0: "0", 499: "0", 500: "1", 999_499: "999", 1_000_000: "1,000", 1_234_567_890: "1,234,568"} {
 		require.Equal(t, want, micro(ns))
