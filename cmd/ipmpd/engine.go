@@ -286,6 +286,12 @@ func (e *engine) linkChanged(n *linkNews) {
 	if link == m.link {
 		return
 	}
+	if !u.tracker.Knows(m.number) {
+		// It has just come. What it was until now has to be known there, or who is failed here is never repaired.
+		for f := range bpf.Families {
+			u.tracker.Meet(n.at, e.unprobed(u, m, f))
+		}
+	}
 	m.link, m.linkAt = link, n.at
 	if n.up {
 		e.compareMACs(u) // before it is usable

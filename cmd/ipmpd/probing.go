@@ -318,7 +318,8 @@ func (u *unit) asked(m *member, family int) (n int) {
 	return n
 }
 
-func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
+// unprobed is a sample without what the probes say.
+func (e *engine) unprobed(u *unit, m *member, family int) detect.Sample {
 	s := detect.Sample{
 		Member: m.number, Family: detect.Family(family), Kind: m.kind[family],
 		Link: detect.Link(m.link), Disabled: m.out() || m.ifindex == 0,
@@ -328,6 +329,11 @@ func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
 		// Not probed at all: its link is all there is.
 		s.Kind = detect.KindLink
 	}
+	return s
+}
+
+func (e *engine) sample(u *unit, m *member, family int) detect.Sample {
+	s := e.unprobed(u, m, family)
 	p, ok := e.prober.Snapshot(bpf.InstanceNumber(m.number, family))
 	if !ok {
 		return s

@@ -37,6 +37,27 @@ func TestFamilies(t *testing.T) {
 	require.False(t, h.tracker.Usable(0, IPv6))
 }
 
+// TestMeet: what happens to a link before the first Observe is not forgotten, or the member would be failed for ever.
+func TestMeet(t *testing.T) {
+	tracker := NewTracker(Settings{DetectionTime: time.Millisecond, Misses: 3})
+	sample := func(link Link) Sample { return Sample{Member: 3, Kind: KindLink, Link: link} }
+	require.False(t, tracker.Knows(3))
+	require.Empty(t, tracker.Link(1, 3, false), "nothing that it could be recorded for")
+	tracker.Meet(1, sample(LinkUp))
+	require.True(t, tracker.Knows(3))
+	require.Len(t, tracker.Link(2, 3, false), 1)
+	tracker.Link(3, 3, true)
+	var repaired []Finding
+	for now := int64(3); now < int64(time.Second); now += int64(10 * time.Millisecond) {
+		for _, f := range tracker.Observe(now, []Sample{sample(LinkUp)}) {
+			if f.Kind == FindRepaired {
+				repaired = append(repaired, f)
+			}
+		}
+	}
+	require.Len(t, repaired, 1)
+}
+
 // probe: link, and no targets: unknown with link is usable; hold-down and 100 ms after carrier up.
 func TestLinkOnly(t *testing.T) {
 	for _, row := range []struct {

@@ -78,6 +78,17 @@ func (t *Tracker) Last(now int64, samples []Sample) []Finding {
 	return append(t.take(now, samples), t.lastResort(now)...)
 }
 
+// Knows tells whether a member has been among the samples: before, Link has nothing that it could record for it.
+func (t *Tracker) Knows(member int) bool {
+	return t.instances[key{member, IPv4}] != nil || t.instances[key{member, IPv6}] != nil
+}
+
+// Meet an instance that has come since the last Observe, with the link that it had until now.
+func (t *Tracker) Meet(now int64, s Sample) {
+	t.takeOne(now, s)
+	t.sort()
+}
+
 // Link records what a member's carrier is (IFLA_CARRIER). Down is a failure of both families.
 func (t *Tracker) Link(now int64, member int, up bool) []Finding {
 	link := LinkDown
@@ -100,17 +111,8 @@ func (t *Tracker) take(now int64, samples []Sample) (out []Finding) {
 	}
 	seen := make(map[key]bool, len(samples))
 	for _, s := range samples {
-		k := key{s.Member, s.Family}
-		seen[k] = true
-		i := t.instances[k]
-		if i == nil {
-			i = &instance{sample: Sample{Member: s.Member, Family: s.Family, Epoch: s.Epoch}}
-			t.instances[k] = i
-		}
-		link := s.Link
-		s.Link = i.sample.Link
-		i.take(s)
-		out = append(out, t.setLink(now, i, link)...)
+		seen[key{s.Member, s.Family}] = true
+		out = append(out, t.takeOne(now, s)...)
 	}
 	for k := range t.instances {
 		if !seen[k] {
@@ -119,6 +121,19 @@ func (t *Tracker) take(now int64, samples []Sample) (out []Finding) {
 	}
 	t.sort()
 	return out
+}
+
+func (t *Tracker) takeOne(now int64, s Sample) []Finding {
+	k := key{s.Member, s.Family}
+	i := t.instances[k]
+	if i == nil {
+		i = &instance{sample: Sample{Member: s.Member, Family: s.Family, Epoch: s.Epoch}}
+		t.instances[k] = i
+	}
+	link := s.Link
+	s.Link = i.sample.Link
+	i.take(s)
+	return t.setLink(now, i, link)
 }
 
 func (t *Tracker) sort() {
