@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipmpd/ipmpd/bpf"
+	"github.com/ipmpd/ipmpd/pkg/detect"
 	"github.com/ipmpd/ipmpd/pkg/detect/probe"
 	"github.com/ipmpd/ipmpd/pkg/group"
 	"github.com/ipmpd/ipmpd/pkg/netstate"
@@ -127,6 +129,54 @@ func (e *engine) carrier(number, ifindex int, up, sends bool, at int64) (n *link
 		n.took, n.fired = e.fast.carrierLost(seat.group, seat.bit)
 	}
 	return n, seat.group
+}
+
+// linkChanged is news of a carrier, asked for or heard.
+func (e *engine) linkChanged(n *linkNews) {
+	if n.resync || n.gone {
+		for _, u := range e.units {
+			e.linkNewsOf(u)
+		}
+		e.hostChanged()
+		return
+	}
+	u, m := e.findLink(n.ifindex)
+	if m == nil {
+		return
+	}
+	link := linkOf(n.up)
+	for f, took := range n.took {
+		if took {
+			m.published[f] = false
+		}
+	}
+	if link == m.link {
+		return
+	}
+	for f := range bpf.Families {
+		// Or who has just come, and is failed here, is never repaired.
+		u.tracker.Meet(n.at, e.unprobed(u, m, f))
+	}
+	m.link, m.linkAt = link, n.at
+	if n.up {
+		e.compareMACs(u) // before it is usable
+	}
+	found := u.tracker.Link(n.at, m.number, n.up)
+	how := &origin{from: n.at, verdict: n.at, fired: n.fired}
+	if n.up {
+		e.findings(u, found)
+	} else {
+		defer func() { e.lookAtProgramsOf(u, m, monotonic()) }()
+		e.step(u, group.HealthChanged{Member: m.index, Family: group.Both, Health: group.Failed,
+			Cause: group.CauseLink, Detail: detect.DetailCarrier}, how)
+	}
+	e.step(u, group.LinkChanged{Member: m.index, Link: link, Detail: detect.DetailCarrier}, how)
+	if n.up && u.state.Usable(group.Both)&(1<<m.index) == 0 {
+		e.tellMember(u, m, group.Both.String(), "link is up")
+	}
+	if !n.up {
+		e.compareMACs(u)
+	}
 }
 
 // strangers are the links of no group: whether each has carrier, as it was told. It belongs to the thread

@@ -264,56 +264,6 @@ func (e *engine) evidence(m *member, ev *bpf.Event) string {
 	return "both"
 }
 
-// linkChanged is news of a carrier, asked for or heard.
-func (e *engine) linkChanged(n *linkNews) {
-	if n.resync || n.gone {
-		for _, u := range e.units {
-			e.linkNewsOf(u)
-		}
-		e.hostChanged()
-		return
-	}
-	u, m := e.findLink(n.ifindex)
-	if m == nil {
-		return
-	}
-	link := linkOf(n.up)
-	for f, took := range n.took {
-		if took {
-			m.published[f] = false
-		}
-	}
-	if link == m.link {
-		return
-	}
-	if !u.tracker.Knows(m.number) {
-		// It has just come. What it was until now has to be known there, or who is failed here is never repaired.
-		for f := range bpf.Families {
-			u.tracker.Meet(n.at, e.unprobed(u, m, f))
-		}
-	}
-	m.link, m.linkAt = link, n.at
-	if n.up {
-		e.compareMACs(u) // before it is usable
-	}
-	found := u.tracker.Link(n.at, m.number, n.up)
-	how := &origin{from: n.at, verdict: n.at, fired: n.fired}
-	if n.up {
-		e.findings(u, found)
-	} else {
-		defer func() { e.lookAtProgramsOf(u, m, monotonic()) }()
-		e.step(u, group.HealthChanged{Member: m.index, Family: group.Both, Health: group.Failed,
-			Cause: group.CauseLink, Detail: detect.DetailCarrier}, how)
-	}
-	e.step(u, group.LinkChanged{Member: m.index, Link: link, Detail: detect.DetailCarrier}, how)
-	if n.up && u.state.Usable(group.Both)&(1<<m.index) == 0 {
-		e.tellMember(u, m, group.Both.String(), "link is up")
-	}
-	if !n.up {
-		e.compareMACs(u)
-	}
-}
-
 // housekeeping is what needs no hurry: arming, repair, group failure, targets, adaptation, retries.
 func (e *engine) housekeeping() {
 	now := monotonic()

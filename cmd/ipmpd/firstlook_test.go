@@ -29,7 +29,6 @@ func TestLinkLostBeforeTheFirstLook(t *testing.T) {
 		w.open(cfg)
 		u := w.e.units[0]
 		m := u.members[0]
-		require.False(t, u.tracker.Knows(m.number))
 		w.e.linkChanged(&linkNews{ifindex: m.ifindex, up: false, at: monotonic()})
 		w.e.linkChanged(&linkNews{ifindex: m.ifindex, up: true, at: monotonic()})
 		var samples []detect.Sample

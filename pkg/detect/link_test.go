@@ -41,11 +41,11 @@ func TestFamilies(t *testing.T) {
 func TestMeet(t *testing.T) {
 	tracker := NewTracker(Settings{DetectionTime: time.Millisecond, Misses: 3})
 	sample := func(link Link) Sample { return Sample{Member: 3, Kind: KindLink, Link: link} }
-	require.False(t, tracker.Knows(3))
 	require.Empty(t, tracker.Link(1, 3, false), "nothing that it could be recorded for")
 	tracker.Meet(1, sample(LinkUp))
-	require.True(t, tracker.Knows(3))
 	require.Len(t, tracker.Link(2, 3, false), 1)
+	tracker.Meet(2, sample(LinkUp))
+	require.Empty(t, tracker.Link(2, 3, false), "it is known, and down")
 	tracker.Link(3, 3, true)
 	var repaired []Finding
 	for now := int64(3); now < int64(time.Second); now += int64(10 * time.Millisecond) {

@@ -78,15 +78,13 @@ func (t *Tracker) Last(now int64, samples []Sample) []Finding {
 	return append(t.take(now, samples), t.lastResort(now)...)
 }
 
-// Knows tells whether a member has been among the samples: before, Link has nothing that it could record for it.
-func (t *Tracker) Knows(member int) bool {
-	return t.instances[key{member, IPv4}] != nil || t.instances[key{member, IPv6}] != nil
-}
-
-// Meet an instance that has come since the last Observe, with the link that it had until now.
+// Meet an instance that has come since the last Observe, with the link that it had until now: Link has nothing that it
+// could record for one that nobody has met. One that is known already is left as it is.
 func (t *Tracker) Meet(now int64, s Sample) {
-	t.takeOne(now, s)
-	t.sort()
+	if t.instances[key{s.Member, s.Family}] == nil {
+		t.takeOne(now, s)
+		t.sort()
+	}
 }
 
 // Link records what a member's carrier is (IFLA_CARRIER). Down is a failure of both families.

@@ -17,8 +17,11 @@ func (a *arena) addRoutes(n int) error {
 		return nil
 	}
 	way, err := a.Host.Netlink.RouteGet(lab.Router.AsSlice())
-	if err != nil || len(way) == 0 {
+	if err != nil {
 		return fmt.Errorf("ask for the way to the router: %w", err)
+	}
+	if len(way) == 0 {
+		return fmt.Errorf("the host has no way to the router %s", lab.Router)
 	}
 	for i := range n {
 		dst := &net.IPNet{IP: net.IPv4(100, byte(64+i>>16), byte(i>>8), byte(i)).To4(), Mask: net.CIDRMask(32, 32)}
