@@ -103,6 +103,28 @@ func TestSenderPauseIsNotTheNetworks(t *testing.T) {
 	require.Equal(t, 3100*time.Microsecond, f.Gap(0, 3_900_000).Longest)
 }
 
+// TestEarlyStampIsNoLoss: packets that were stamped before the window in which they were sent.
+func TestEarlyStampIsNoLoss(t *testing.T) {
+	f := &Flow{Spec: Spec{Interval: 100 * time.Microsecond}, log: &shared{}}
+	f.log.drained.Store(math.MaxInt64)
+	const start = 1_000_000_000
+	for i := range 20 {
+		f.log.tx[i] = start + int64(i)*100_000
+		f.log.rx[i] = arrival{uint64(i), f.log.tx[i] + 20_000}
+		if i < 10 {
+			f.log.rx[i].at -= 300_000
+		}
+	}
+	f.log.sent.Store(20)
+	f.log.received.Store(20)
+	g := f.Gap(start+550_000, start+100_000_000)
+	require.Equal(t, 14, g.Sent)
+	require.Zero(t, g.Lost)
+	for _, p := range f.Packets(start+550_000, start+100_000_000) {
+		require.NotZero(t, p.Arrived)
+	}
+}
+
 func TestDownload(t *testing.T) {
 	l := lab.Start(t, lab.Options{})
 	require.NoError(t, l.Move(nil, l.Members[0], netip.PrefixFrom(lab.Data, 24)))

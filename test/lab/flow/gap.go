@@ -99,14 +99,14 @@ func (f *Flow) firstSent(from int64, sent uint64) uint64 {
 	return seq
 }
 
-// firstArrival is the index of the last arrival before from, so that a gap that the cut began in
-// is seen whole.
+// firstArrival is the index of an arrival well before from: a gap that the cut began in is seen whole,
+// and no packet of the window is missed whose stamp is a little early (the receiver reads two clocks).
 func (f *Flow) firstArrival(from int64) uint64 {
 	count := f.log.received.Load()
 	i := count
 	for i > 0 && count-i < logSize/2 {
 		i--
-		if f.log.rx[i&(logSize-1)].at < from {
+		if f.log.rx[i&(logSize-1)].at < from-int64(inFlight) {
 			break
 		}
 	}
