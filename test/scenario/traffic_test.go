@@ -5,6 +5,7 @@ package scenario
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -87,9 +88,22 @@ func (tr *traffic) loses(since int64) string {
 	require.Positive(tr.s.t, in.Sent)
 	require.Positive(tr.s.t, out.Sent)
 	if in.Lost > 0 || out.Lost > 0 {
-		return fmt.Sprintf("lost %d of %d inbound, %d of %d outbound; longest gaps %v, %v", in.Lost, in.Sent, out.Lost, out.Sent, in.Longest, out.Longest)
+		return fmt.Sprintf("lost %d of %d inbound (%s), %d of %d outbound (%s); longest gaps %v, %v",
+			in.Lost, in.Sent, lostAt(tr.in, since, to), out.Lost, out.Sent, lostAt(tr.out, since, to), in.Longest, out.Longest)
 	}
 	return ""
+}
+
+// lostAt names the first losses of a window by the time since its beginning.
+func lostAt(f *flow.Flow, since, to int64) string {
+	const some = 5
+	var at []string
+	for _, p := range f.Packets(since, to) {
+		if p.Arrived == 0 && len(at) < some {
+			at = append(at, "+"+time.Duration(p.Sent-since).String())
+		}
+	}
+	return strings.Join(at, " ")
 }
 
 // finish ends the download: the connection lives and what arrived is what was sent.
