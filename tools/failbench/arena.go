@@ -90,7 +90,8 @@ func (a *arena) start(s stage) error {
 }
 
 func (a *arena) startFlows(s stage) (err error) {
-	reference := flow.Spec{Name: "reference", From: a.Peer, To: a.Router, Source: lab.Peer, Destination: lab.Router}
+	every := a.entrant.packets()
+	reference := flow.Spec{Name: "reference", Interval: every, From: a.Peer, To: a.Router, Source: lab.Peer, Destination: lab.Router}
 	if s.stall {
 		reference.Interval = 10 * time.Millisecond // it goes through the router's slow cable, and says nothing when that stalls
 	}
@@ -105,8 +106,8 @@ func (a *arena) startFlows(s stage) (err error) {
 		return err
 	}
 	a.flows, err = flow.Start(
-		flow.Spec{Name: "inbound", From: a.Peer, To: a.Host, AlsoTo: a.Second, Source: lab.Peer, Destination: lab.Data},
-		flow.Spec{Name: "outbound", From: a.Host, AlsoFrom: a.Second, To: a.Peer, Source: lab.Data, Destination: lab.Peer},
+		flow.Spec{Name: "inbound", Interval: every, From: a.Peer, To: a.Host, AlsoTo: a.Second, Source: lab.Peer, Destination: lab.Data},
+		flow.Spec{Name: "outbound", Interval: every, From: a.Host, AlsoFrom: a.Second, To: a.Peer, Source: lab.Data, Destination: lab.Peer},
 		reference,
 	)
 	if err == nil {

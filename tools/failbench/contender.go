@@ -71,6 +71,16 @@ type entrant struct {
 	New     func() contender
 }
 
+// packets is the time between two of each flow: a gap cannot be told more finely. 10,000 a second, but no less than one
+// for each of the contender's rounds.
+func (e entrant) packets() time.Duration {
+	const usual = 100 * time.Microsecond
+	if 0 < e.Interval && e.Interval < usual {
+		return e.Interval
+	}
+	return usual
+}
+
 // entrants are all that take part, in the order of the report.
 func entrants(binary string) []entrant {
 	var list []entrant

@@ -31,7 +31,7 @@ func TestPlan(t *testing.T) {
 		"ipmpd-link.silent": 3, "ipmpd-tcx-icmp-1ms.silent-rx": 30, "ipmpd-xdp-icmp-1ms.silent-rx": 0,
 		"ipmpd-tcx-icmp-100us.idle": 4, "ipmpd-tcx-icmp-1ms.idle": 0, "ipmpd-tcx-icmp-1ms.second": 30,
 		"ipmpd-tcx-icmp-1ms.killed": 30, "bonding-miimon-1.killed": 0, "bonding-miimon-1.planned": 30, "bonding-arp-1.planned": 0,
-		"ipmpd-tcx-icmp-1ms.stall-5ms": 10, "ipmpd-tcx-icmp-1ms.loss-one-50": 10,
+		"ipmpd-tcx-icmp-1ms.stall-5ms": 30, "ipmpd-tcx-icmp-1ms.loss-one-50": 30,
 	} {
 		require.Equal(t, want, seen[name], name)
 	}

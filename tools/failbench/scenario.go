@@ -73,12 +73,12 @@ func scenes() []scene {
 	}
 	for _, percent := range []int{1, 10} {
 		name := fmt.Sprintf("loss-all-%d", percent)
-		list = append(list, scene{Name: name, Stage: stage{own: name}, Title: fmt.Sprintf("%d %% random loss on all members for two seconds", percent),
+		list = append(list, scene{Name: name, Stage: stage{own: name}, Title: fmt.Sprintf("%d %% random loss on all members for a second", percent),
 			Right: "nothing moves, and the longer time that can be held is told", Stays: true, Long: true, New: watching(lossOnAll(percent))})
 	}
 	for _, percent := range []int{5, 10, 20, 50, 80, 95} {
 		name := fmt.Sprintf("loss-one-%d", percent)
-		list = append(list, scene{Name: name, Stage: stage{own: name}, Title: fmt.Sprintf("%d %% random loss on the active member for two seconds", percent),
+		list = append(list, scene{Name: name, Stage: stage{own: name}, Title: fmt.Sprintf("%d %% random loss on the active member for a second", percent),
 			Right: "told is from which loss on the traffic moves", Stays: true, Long: true, New: watching(lossOnOne(percent))})
 	}
 	return append(list,

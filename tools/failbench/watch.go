@@ -108,8 +108,8 @@ func stall(d time.Duration) func(*arena) error {
 	return func(a *arena) error { return a.Stall(d) }
 }
 
-// lossFor is how long frames are lost by chance.
-const lossFor = 2 * time.Second
+// lossFor is how long frames are lost by chance: a thousand rounds of the slower contender.
+const lossFor = time.Second
 
 func lossOnAll(percent int) func(*arena) error {
 	return func(a *arena) error {
