@@ -42,6 +42,7 @@ func (e *engine) achievable(u *unit, family int) (time.Duration, bool) {
 	if !ok {
 		return 0, false
 	}
+	late := e.prober.Lateness(u.trackNumber(family)).P999
 	var worst time.Duration
 	known := false
 	for _, m := range u.members {
@@ -51,7 +52,7 @@ func (e *engine) achievable(u *unit, family int) (time.Duration, bool) {
 		}
 		known = true
 		limit := max(int(m.armed[family]), u.cfg.Misses)
-		worst = max(worst, detect.Achievable(limit, track.Interval, rtt.P999, track.Lateness.P999))
+		worst = max(worst, detect.Achievable(limit, track.Interval, rtt.P999, late))
 	}
 	return worst, known
 }

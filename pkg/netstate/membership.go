@@ -7,11 +7,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Membership is a multicast group on an interface, as the kernel tells of it: of all sockets together,
@@ -40,23 +43,26 @@ func Memberships() (list []Membership, queriers map[int]int, err error) {
 	return membershipsIn("/proc/thread-self/net")
 }
 
-func membershipsIn(dir string) ([]Membership, map[int]int, error) {
-	read := func(name string) (string, error) {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if errors.Is(err, os.ErrNotExist) {
-			return "", nil // a kernel without IPv6
-		}
-		if err != nil {
-			return "", fmt.Errorf("read multicast groups: %w", err)
-		}
-		return string(b), nil
+// readReady is os.ReadFile of what never blocks: os.Open has such a file watched, and each time one is, the
+// thread wakes that waits for all the others.
+func readReady(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
+	f := os.NewFile(uintptr(fd), path) // blocking, so that it is left alone
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+func membershipsIn(dir string) ([]Membership, map[int]int, error) {
 	var text [4]string
 	for i, name := range []string{"igmp", "mcfilter", "igmp6", "mcfilter6"} {
-		var err error
-		if text[i], err = read(name); err != nil {
-			return nil, nil, err
+		b, err := readReady(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6
+			return nil, nil, fmt.Errorf("read multicast groups: %w", err)
 		}
+		text[i] = string(b)
 	}
 	list, queriers, err := parseIGMP(text[0])
 	if err != nil {

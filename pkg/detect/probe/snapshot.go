@@ -60,7 +60,6 @@ type TrackSnapshot struct {
 	Ticks    uint64        // that were due, skipped ones too
 	Skipped  uint64        // ticks left out because the prober was late
 	Late     uint64        // rounds begun so late that ticks were left out before them
-	Lateness Quantiles     // of the last 1,000 ticks
 	// VoidRun is, by target, how many rounds in a row nobody answered.
 	VoidRun [bpf.Targets]uint32
 }
@@ -103,7 +102,7 @@ func (p *Prober) Snapshot(instance int) (Snapshot, bool) {
 	return s, true
 }
 
-// RTT quantiles of the instance's last 1,000 closed answered rounds, without the missed ones.
+// RTT quantiles of the instance's last 1,000 closed answered rounds, without the missed ones. It sorts them.
 func (p *Prober) RTT(instance int) Quantiles {
 	m := p.instanceOf(instance)
 	if m == nil {
@@ -135,12 +134,20 @@ func (p *Prober) TrackSnapshot(track int) (TrackSnapshot, bool) {
 		Ticks:    t.ticks.Load(),
 		Skipped:  t.skipped.Load(),
 		Late:     t.late.Load(),
-		Lateness: t.lateness.quantiles(),
 	}
 	for i := range s.VoidRun {
 		s.VoidRun[i] = t.voidRun[i].Load()
 	}
 	return s, true
+}
+
+// Lateness of the track's last 1,000 ticks. It sorts them.
+func (p *Prober) Lateness(track int) Quantiles {
+	t := p.trackOf(track)
+	if t == nil {
+		return Quantiles{}
+	}
+	return t.lateness.quantiles()
 }
 
 // openRuns looks at the window from its newest round on: how many answered rounds in a row the
