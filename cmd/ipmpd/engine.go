@@ -26,9 +26,6 @@ const (
 
 	// unhurriedEvery is how often the load of the prober and its targets are looked at.
 	unhurriedEvery = 100 * time.Millisecond
-
-	// settle is how long changes of the host are collected before they are looked at.
-	settle = 2 * time.Millisecond
 )
 
 // engine owns all group state. One goroutine runs it; what other threads find out comes by events.
@@ -153,7 +150,7 @@ func (e *engine) run(ctx context.Context) error {
 		return err
 	}
 	defer e.tick.Stop()
-	var changes <-chan time.Time
+	var host gathering
 	for {
 		e.alive.Store(monotonic())
 		if e.unprepared {
@@ -168,21 +165,17 @@ func (e *engine) run(ctx context.Context) error {
 			if e.handle(ev); e.released {
 				return errReleased
 			}
-		case <-e.news:
-			// Changes come in crowds, not least those that we make ourselves.
-			if changes == nil {
-				changes = time.After(settle)
-			}
+		case c := <-e.news:
+			host.heard(c, time.Now())
 		case <-e.sysctlNews():
-			if changes == nil {
-				changes = time.After(settle)
-			}
+			host.heard(netstate.All, time.Now())
 		case <-e.casts.news:
 			e.casts.due = 0
 			e.lookAtCasts(monotonic())
-		case <-changes:
-			changes = nil
+		case <-host.due:
+			begun := time.Now()
 			e.hostChanged()
+			host.looked(begun, time.Now())
 		case <-e.tick.C:
 			e.housekeeping()
 		case <-e.attaching():

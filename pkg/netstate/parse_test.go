@@ -51,6 +51,24 @@ func TestParsePeerAddress(t *testing.T) {
 		Peer: netip.MustParseAddr("192.0.2.2"), Label: "m0", Preferred: Forever, Valid: Forever}, x)
 }
 
+// TestNeighborConfirmed: the kernel tells of an entry also when nothing of it is another.
+func TestNeighborConfirmed(t *testing.T) {
+	w := &Watcher{}
+	w.table.setNeighbors(nil)
+	told := func(typ uint16, state byte, mac byte) Change {
+		c, err := w.take(header{typ: typ}, join([]byte{unix.AF_INET, 0, 0, 0, 7, 0, 0, 0, state, 0, 0, 0},
+			attribute(unix.NDA_DST, 192, 0, 2, 1), attribute(unix.NDA_LLADDR, 2, 0, 0, 0, 0, mac)))
+		require.NoError(t, err)
+		return c
+	}
+	require.Equal(t, Neighbors, told(unix.RTM_NEWNEIGH, unix.NUD_REACHABLE, 1))
+	require.Zero(t, told(unix.RTM_NEWNEIGH, unix.NUD_REACHABLE, 1))
+	require.Equal(t, Neighbors, told(unix.RTM_NEWNEIGH, unix.NUD_STALE, 1))
+	require.Equal(t, Neighbors, told(unix.RTM_NEWNEIGH, unix.NUD_STALE, 2))
+	require.Equal(t, Neighbors, told(unix.RTM_DELNEIGH, unix.NUD_STALE, 2))
+	require.Equal(t, Neighbors, told(unix.RTM_NEWNEIGH, unix.NUD_STALE, 2))
+}
+
 func TestMessagesCutShort(t *testing.T) {
 	whole := join([]byte{16 + 4, 0, 0, 0, 24, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, []byte{1, 2, 3, 4})
 	for n := 17; n < len(whole); n++ {

@@ -115,11 +115,15 @@ func (w *Watcher) take(h header, body []byte) (Change, error) {
 		if !ok || err != nil {
 			return 0, err
 		}
+		key := neighborKey{n.Link, n.IP}
 		if h.typ == unix.RTM_DELNEIGH {
-			delete(t.neighbors, neighborKey{n.Link, n.IP})
-		} else {
-			t.neighbors[neighborKey{n.Link, n.IP}] = n
+			delete(t.neighbors, key)
+			return Neighbors, nil
 		}
+		if t.neighbors[key] == n {
+			return 0, nil // the kernel also tells that it was confirmed
+		}
+		t.neighbors[key] = n
 		return Neighbors, nil
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		r, ok, err := parseRoute(body)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Scale measures what many groups and addresses cost on this machine: start with nothing on the host
-// and over the remains of a former run, reload, failover of one member as its peer sees it, and the
-// daemon's memory. `go run ./test/scale -groups 64 -members 4 -addresses 64` as root, with bin/ipmpd
+// and over the remains of a former run, reload, failover of one member as its peer sees it, the processor's
+// time while many neighbours change their state, and the daemon's memory. `go run ./test/scale -groups 64 -members 4 -addresses 64` as root, with bin/ipmpd
 // built.
 package main
 
@@ -30,7 +30,7 @@ type options struct {
 	detection                 string
 	rate                      int
 	only, log                 string
-	blocks                    int
+	blocks, flips             int
 	sink                      map[string][]time.Duration // takes the rows, which are not printed then
 }
 
@@ -45,7 +45,8 @@ func main() {
 	flag.BoolVar(&o.duplicates, "duplicate-check", false, "of all groups")
 	flag.StringVar(&o.detection, "detection-time", "100ms", "of all groups")
 	flag.IntVar(&o.rate, "rate", 1000, "announcements a second and member, 0: unlimited")
-	flag.StringVar(&o.only, "only", "start,restart,reload,change,carrier,silent", "what to measure")
+	flag.StringVar(&o.only, "only", "start,restart,reload,change,carrier,silent,neighbors", "what to measure")
+	flag.IntVar(&o.flips, "flips", 300, "for neighbors: changes of their state a second")
 	flag.IntVar(&o.blocks, "compare", 0, "so many times n cuts with one address and with all of them, in turn, and the ratio")
 	flag.StringVar(&o.log, "log", "", "keep the daemon's log in this file")
 	flag.Parse()
@@ -97,7 +98,7 @@ func measure(ctx context.Context, o options) (err error) {
 		name string
 		run  func(context.Context) error
 	}{{"start", b.starts}, {"restart", b.restarts}, {"reload", b.reloads}, {"change", b.changes},
-		{"carrier", b.carrierCuts}, {"silent", b.silentCuts}} {
+		{"carrier", b.carrierCuts}, {"silent", b.silentCuts}, {"neighbors", b.neighbors}} {
 		if !slices.Contains(strings.Split(o.only, ","), step.name) {
 			continue
 		}

@@ -34,7 +34,7 @@ const bfdInterval = 10 * time.Millisecond
 func bfds() []entrant {
 	settings := "BFD between host and router, 10 ms, three times; detection only"
 	return []entrant{
-		{Name: "bird-bfd-10ms", Family: "bird", Settings: settings, Detects: true, Interval: bfdInterval, Headline: true,
+		{Name: "bird-bfd-10ms", Family: "bird", Settings: settings, Detects: true, Interval: bfdInterval,
 			Subject: func() (string, error) { return packaged("bird2", "bird", "--version") },
 			New:     func() contender { return &bfd{launch: launchBIRD} }},
 		{Name: "frr-bfd-10ms", Family: "frr", Settings: settings + "; bfdd's own floor", Detects: true, Interval: bfdInterval,

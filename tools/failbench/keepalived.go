@@ -23,7 +23,7 @@ type keepalived struct {
 func keepaliveds() []entrant {
 	return []entrant{{
 		Name: "keepalived-vrrp-10ms", Family: "keepalived", Settings: "VRRPv3 between two hosts, advertisements every 10 ms, the least there is; priorities 150 and 100",
-		Shape: twoHosts, Interval: 10 * time.Millisecond, Headline: true,
+		Shape: twoHosts, Interval: 10 * time.Millisecond,
 		Subject: func() (string, error) { return packaged("keepalived", "keepalived", "--version") },
 		New:     func() contender { return &keepalived{} },
 	}}

@@ -126,7 +126,7 @@ func (r *run) open(p cellPlan) (*result.Cell, error) {
 		fmt.Fprintf(r.log, "%s: measured %s on %s, begun again\n", p.name(), c.Subject, c.Machine)
 		return fresh, nil
 	}
-	c.Want, c.NotRun = p.want, "" // more may be wanted now, and what was missing may be here
+	c.Headline, c.Want, c.NotRun = fresh.Headline, p.want, "" // more may be wanted now, and what was missing may be here
 	return c, nil
 }
 

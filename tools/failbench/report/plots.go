@@ -39,7 +39,7 @@ func Plots(cells []*result.Cell) (plots []Plot) {
 		plots = append(plots, Plot{Name: "box-" + scenario + ".svg", Title: title + ": failover times", Scenario: scenario, SVG: boxes(rows, title)})
 	}
 	for _, c := range cells {
-		if c.Scenario == "silent" && c.Headline {
+		if c.Scenario == "silent" && !ordinary(c) {
 			if svg := anatomy(c); svg != "" {
 				plots = append(plots, Plot{Name: "anatomy-" + c.Contender + ".svg", Title: "Anatomy of one failover of " + c.Contender, Scenario: c.Scenario, SVG: svg})
 			}
