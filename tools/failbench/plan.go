@@ -29,7 +29,7 @@ type plan struct {
 
 // full is the whole benchmark, quick what takes ten minutes. More quiet and loaded minutes are asked for with MINUTES.
 var (
-	full  = plan{counts: counts{headline: 100, other: 30, long: 30, blind: 3, cost: 5, minutes: 1, fullMinutes: 2}, turn: 15}
+	full  = plan{counts: counts{headline: 100, other: 30, long: 30, blind: 3, cost: 5, minutes: 1, fullMinutes: 4}, turn: 15}
 	quick = plan{counts: counts{headline: 10, other: 3, long: 1, blind: 1, cost: 2}, turn: 10}
 )
 

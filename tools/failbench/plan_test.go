@@ -29,7 +29,7 @@ func TestPlan(t *testing.T) {
 	for name, want := range map[string]int{
 		"ipmpd-tcx-icmp-100us.silent": 100, "ipmpd-xdp-arp-25ms.carrier": 30, "ipmpd-link.carrier": 30,
 		"ipmpd-link.silent": 3, "ipmpd-tcx-icmp-1ms.silent-rx": 30, "ipmpd-xdp-icmp-1ms.silent-rx": 0,
-		"ipmpd-tcx-icmp-100us.idle": 2, "ipmpd-tcx-icmp-1ms.idle": 0, "ipmpd-tcx-icmp-1ms.second": 30,
+		"ipmpd-tcx-icmp-100us.idle": 4, "ipmpd-tcx-icmp-1ms.idle": 0, "ipmpd-tcx-icmp-1ms.second": 30,
 		"ipmpd-tcx-icmp-1ms.killed": 30, "bonding-miimon-1.killed": 0, "bonding-miimon-1.planned": 30, "bonding-arp-1.planned": 0,
 		"ipmpd-tcx-icmp-1ms.stall-5ms": 30, "ipmpd-tcx-icmp-1ms.loss-one-50": 30,
 	} {
