@@ -11,8 +11,10 @@ import (
 const (
 	// settle is how long changes of the host are collected before they are looked at.
 	settle = 2 * time.Millisecond
-	// neighborShare: after a look, neighbours alone bring the next one when so many times its length have passed.
+	// After a look, neighbours alone bring the next one when so many times its length have passed, or that time: a
+	// machine that stood still meanwhile is no reason to look away for long.
 	neighborShare = 9
+	longestRest   = time.Second
 )
 
 // gathering says when the host is looked at. Changes come in crowds, not least those that we make ourselves. What is
@@ -37,5 +39,5 @@ func (g *gathering) heard(c netstate.Change, now time.Time) {
 
 // looked from then until now: all that was heard of is known.
 func (g *gathering) looked(begun, now time.Time) {
-	g.due, g.rest = nil, now.Add(neighborShare*now.Sub(begun))
+	g.due, g.rest = nil, now.Add(min(neighborShare*now.Sub(begun), longestRest))
 }

@@ -37,6 +37,9 @@ func TestGathering(t *testing.T) {
 	g.looked(after(time.Second), after(time.Second+look))
 	g.heard(netstate.Neighbors|netstate.Resynced, after(time.Second+look))
 	require.Equal(t, after(time.Second+look+settle), g.at)
+	g.looked(after(2*time.Second), after(4*time.Second))
+	g.heard(netstate.Neighbors, after(4*time.Second))
+	require.Equal(t, after(4*time.Second+longestRest), g.at, "a machine that stood still is looked at again soon")
 	g.looked(after(2*time.Second), after(2*time.Second))
 	g.heard(netstate.Neighbors, after(3*time.Second))
 	select {
