@@ -81,6 +81,25 @@ func TestAdopted(t *testing.T) {
 	}
 }
 
+// formerRun is over, and has left its pins and the programs of a member behind.
+type formerRun struct {
+	opt    Options
+	space  *space
+	member netlink.Link
+}
+
+func leaveRun(t *testing.T, mode Mode) formerRun {
+	t.Helper()
+	r := formerRun{opt: Options{PinPath: pinFolder(t)}, space: newSpace(t)}
+	r.member = r.space.veth(t, "m0")
+	o := loadForTest(t, r.opt)
+	a, err := o.Attach(r.member.Attrs().Index, mode)
+	require.NoError(t, err)
+	require.NoError(t, a.Close())
+	o.Close()
+	return r
+}
+
 // Another mode than the former run's takes its place.
 func TestModeChanged(t *testing.T) {
 	for _, from := range modes {
@@ -91,21 +110,14 @@ func TestModeChanged(t *testing.T) {
 			t.Run(fmt.Sprintf("%s to %s", from, to), func(t *testing.T) {
 				needRoot(t)
 				needModes(t, from, to)
-				opt := Options{PinPath: pinFolder(t)}
-				s := newSpace(t)
-				l := s.veth(t, "m0")
-				o := loadForTest(t, opt)
-				a, err := o.Attach(l.Attrs().Index, from)
-				require.NoError(t, err)
-				require.NoError(t, a.Close())
-				o.Close()
-				o = loadForTest(t, opt)
-				a, err = o.Attach(l.Attrs().Index, to)
+				r := leaveRun(t, from)
+				o := loadForTest(t, r.opt)
+				a, err := o.Attach(r.member.Attrs().Index, to)
 				require.NoError(t, err)
 				// Each packet is seen once.
-				s.seesBoth(t, o, l, true)
+				r.space.seesBoth(t, o, r.member, true)
 				require.NoError(t, a.Detach())
-				s.seesBoth(t, o, l, false)
+				r.space.seesBoth(t, o, r.member, false)
 			})
 		}
 	}
@@ -117,29 +129,26 @@ func TestStalePin(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			needRoot(t)
 			needModes(t, mode)
-			opt := Options{PinPath: pinFolder(t)}
-			s := newSpace(t)
-			l := s.veth(t, "m0")
-			o := loadForTest(t, opt)
-			a, err := o.Attach(l.Attrs().Index, mode)
-			require.NoError(t, err)
-			require.NoError(t, a.Close())
+			r := leaveRun(t, mode)
+			s, l := r.space, r.member
 			require.NoError(t, s.nl.LinkDel(l))
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name, attrs.Index = "m0", l.Attrs().Index
 			require.NoError(t, s.nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "again"}))
 			for _, name := range []string{"again", "m0"} {
+				var err error
 				l, err = s.nl.LinkByName(name)
 				require.NoError(t, err)
 				require.NoError(t, s.nl.LinkSetUp(l))
 			}
 			s.carriers(t, "again", "m0")
 			require.Equal(t, attrs.Index, l.Attrs().Index)
-			a, err = o.Attach(l.Attrs().Index, mode)
+			o := loadForTest(t, r.opt)
+			a, err := o.Attach(l.Attrs().Index, mode)
 			require.NoError(t, err)
 			s.seesBoth(t, o, l, true)
 			require.NoError(t, a.Detach())
-			entries, err := os.ReadDir(opt.PinPath)
+			entries, err := os.ReadDir(r.opt.PinPath)
 			require.NoError(t, err)
 			for _, e := range entries {
 				require.False(t, linkPin(e.Name()), e.Name())

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Scale measures what many groups and addresses cost on this machine: start with nothing on the host
-// and over the remains of a former run, reload, failover of one member as its peer sees it, the processor's
-// time while many neighbours change their state, and the daemon's memory. `go run ./test/scale -groups 64 -members 4 -addresses 64` as root, with bin/ipmpd
-// built.
+// and over the remains of a former run, reload, failover of one member as its peer sees it, the
+// processor's time while many neighbours change their state, and the daemon's memory. `go run
+// ./test/scale -groups 64 -members 4 -addresses 64` as root, with bin/ipmpd built.
 package main
 
 import (
